@@ -1,0 +1,2 @@
+//! Load generator and benchmark runs against Santral and its rivals.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Wire types.
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Santral.
+#![forbid(unsafe_code)]
+fn main() {}
