@@ -1,2 +1,19 @@
-//! Independent SSE parser, fault proxy, journals and their checker: tools that judge Santral from outside.
+//! Tools that judge Santral, and its rivals, from outside.
+//!
+//! Nothing here shares code with the server: a parser that had the server's own misreading of a
+//! standard would agree with it and prove nothing. What is here: an SSE parser and a plain HTTP
+//! client, a proxy that breaks connections on purpose, journals of what publishers and
+//! subscribers saw with a checker that decides whether it was right, a power-cut test, and
+//! helpers that start servers (ours, PostgreSQL, nginx) as child processes.
+//!
+//! The crate serves integration tests, benchmarks and two binaries (`santral-journal-check`,
+//! `santral-power-cut`); it is never linked into the server.
 #![forbid(unsafe_code)]
+
+pub mod http;
+pub mod process;
+pub mod sse;
+pub mod sse_client;
+pub mod tools;
+
+pub use sse_client::SseClient;
