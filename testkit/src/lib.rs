@@ -11,6 +11,8 @@
 #![forbid(unsafe_code)]
 
 pub mod http;
+pub mod nginx;
+pub mod postgres;
 pub mod process;
 pub mod sse;
 pub mod sse_client;

@@ -293,7 +293,16 @@ impl Server {
         }
     }
 
+    /// The output may trail the exit: the pipes still hold what was said last. A child that
+    /// outlives the server keeps them open, so this does not wait for ever.
     fn exited(&self, status: ExitStatus) -> ProcessError {
+        let lines = self.output.lock();
+        let is_open = |lines: &mut Lines| lines.open_streams > 0;
+        let waited = self
+            .output
+            .changed
+            .wait_timeout_while(lines, ATTEMPT_TIMEOUT, is_open);
+        drop(waited.expect("no reader thread panics while it holds the lock"));
         ProcessError::Exited {
             program: self.program.clone(),
             status,
