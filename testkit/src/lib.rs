@@ -10,10 +10,12 @@
 //! `santral-power-cut`); it is never linked into the server.
 #![forbid(unsafe_code)]
 
+pub mod fault_proxy;
 pub mod http;
 pub mod nginx;
 pub mod postgres;
 pub mod process;
+pub mod random;
 pub mod sse;
 pub mod sse_client;
 pub mod tools;
