@@ -1,0 +1,242 @@
+//! The benchmark runs, one file each, and the stage that they share.
+
+pub mod connect;
+pub mod fanout;
+pub mod idle;
+pub mod publish;
+pub mod relay;
+pub mod rest_latency;
+pub mod stalled;
+pub mod sustained;
+
+use std::time::Duration;
+
+use crate::error::{BenchError, Result};
+use crate::http;
+use crate::payload::{Payload, Stamp};
+use crate::process::ProcessTree;
+use crate::servers::{Durability, Launch, Server, ServerKind};
+use crate::swarm::{Completion, Swarm};
+
+/// How long one publication may take to reach all readers before a run is given up.
+const PASS_WITHIN: Duration = Duration::from_secs(30);
+
+/// What the command line asked for.
+#[derive(Debug, Clone)]
+pub struct Bench {
+    /// How servers are started.
+    pub launch: Launch,
+    /// Servers to measure.
+    pub servers: Vec<ServerKind>,
+    /// Repetitions of each measurement; the median counts.
+    pub rounds: usize,
+    /// A tenth of everything, for development: the figures then mean little.
+    pub quick: bool,
+}
+
+/// A server with its clients. Clients go first, so that no server ends under them.
+#[derive(Debug)]
+pub struct Stage {
+    /// The clients.
+    pub swarm: Swarm,
+    /// The server.
+    pub server: Server,
+}
+
+/// One publisher: a connection, a sequence and a path.
+#[derive(Debug)]
+pub struct Publisher {
+    requester: usize,
+    number: u64,
+    sequence: u64,
+    body: Body,
+    head: Vec<u8>,
+    request: Vec<u8>,
+}
+
+/// What a publisher posts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    /// The data of one publication.
+    Data,
+    /// A JSON array of this many envelopes.
+    Batch(usize),
+}
+
+const ENVELOPE_START: &[u8] = br#"{"channel":"bench","data":"#;
+
+impl Bench {
+    /// Starts a server with a swarm that expects `publishers` sequences of `payload`.
+    ///
+    /// # Errors
+    /// When the server does not start.
+    pub fn stage(&self, kind: ServerKind, payload: Payload, publishers: usize) -> Result<Stage> {
+        eprintln!("  {} …", kind.name());
+        let server = Server::start(kind, &self.launch)?;
+        let swarm = Swarm::new(server.address(), payload, publishers)?;
+        Ok(Stage { swarm, server })
+    }
+
+    /// `count`, or a tenth of it for a quick run.
+    pub fn scaled(&self, count: usize) -> usize {
+        if self.quick {
+            (count / 10).max(1)
+        } else {
+            count
+        }
+    }
+
+    /// The asked-for servers among `kinds`, in this order.
+    pub fn among(&self, kinds: &[ServerKind]) -> Vec<ServerKind> {
+        kinds
+            .iter()
+            .copied()
+            .filter(|kind| self.servers.contains(kind))
+            .collect()
+    }
+}
+
+impl Stage {
+    /// Opens streams on channel `bench`.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub fn open_readers(&mut self, count: usize) -> Result<()> {
+        self.swarm
+            .open_readers(self.server.kind().subscribe_path(), count)
+    }
+
+    /// Opens a connection for publications, the data of each being the body.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn open_publisher(&mut self, number: u64, durability: Durability) -> Result<Publisher> {
+        let path = self.server.kind().publish_path(durability);
+        self.publisher(number, path, Body::Data)
+    }
+
+    /// Opens a connection for stored publications in arrays of `items`; Santral only.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn open_batch_publisher(&mut self, number: u64, items: usize) -> Result<Publisher> {
+        self.publisher(number, "/api/publish", Body::Batch(items))
+    }
+
+    fn publisher(&mut self, number: u64, path: &str, body: Body) -> Result<Publisher> {
+        let head = http::post_head(path, body.bytes(self.swarm.payload()));
+        let requester = self.swarm.open_requester()?;
+        Ok(Publisher {
+            requester,
+            number,
+            sequence: 0,
+            body,
+            head,
+            request: Vec::new(),
+        })
+    }
+
+    /// The server's processes.
+    pub fn processes(&self) -> ProcessTree {
+        self.server.processes()
+    }
+
+    /// Publishes `count` times, each when all readers have the one before.
+    ///
+    /// # Errors
+    /// When a publication does not reach all readers within 30 s.
+    pub fn publish_in_turn(&mut self, publisher: &mut Publisher, count: usize) -> Result<()> {
+        for _ in 0..count {
+            publisher.publish(&mut self.swarm)?;
+            self.await_delivery(publisher)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all readers have all of one publisher's publications and it has its answers.
+    ///
+    /// # Errors
+    /// When that takes more than 30 s.
+    pub fn await_delivery(&mut self, publisher: &Publisher) -> Result<()> {
+        let expected = publisher.sequence * self.swarm.readers() as u64;
+        let requester = publisher.requester;
+        let delivered = self.swarm.turn_while(PASS_WITHIN, |swarm| {
+            swarm.delivered() < expected || swarm.pending(requester) > 0
+        })?;
+        if delivered {
+            Ok(())
+        } else {
+            Err(BenchError::Timeout {
+                what: "a publication",
+            })
+        }
+    }
+}
+
+impl Publisher {
+    /// Publishes the next number, stamped with the present time.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub fn publish(&mut self, swarm: &mut Swarm) -> Result<()> {
+        let now_ns = swarm.now_ns();
+        self.publish_stamped(swarm, now_ns)
+    }
+
+    /// Publishes the next number, or the next batch of them, stamped with the time at which it
+    /// was due.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub fn publish_stamped(&mut self, swarm: &mut Swarm, sent_ns: u64) -> Result<()> {
+        self.request.clear();
+        self.request.extend_from_slice(&self.head);
+        match self.body {
+            Body::Data => self.write_data(swarm.payload(), sent_ns),
+            Body::Batch(items) => {
+                for index in 0..items {
+                    self.request.push(if index == 0 { b'[' } else { b',' });
+                    self.request.extend_from_slice(ENVELOPE_START);
+                    self.write_data(swarm.payload(), sent_ns);
+                    self.request.push(b'}');
+                }
+                self.request.push(b']');
+            }
+        }
+        swarm.request(self.requester, &self.request, sent_ns)
+    }
+
+    fn write_data(&mut self, payload: &Payload, sent_ns: u64) {
+        self.sequence += 1;
+        let stamp = Stamp {
+            publisher: self.number,
+            sequence: self.sequence,
+            sent_ns,
+        };
+        payload.write(stamp, &mut self.request);
+    }
+
+    /// The last number published.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Whether an answer is to a publication of this publisher.
+    pub fn owns(&self, completion: &Completion) -> bool {
+        completion.requester == self.requester
+    }
+
+    /// Publications without an answer.
+    pub fn pending(&self, swarm: &Swarm) -> usize {
+        swarm.pending(self.requester)
+    }
+}
+
+impl Body {
+    fn bytes(self, payload: &Payload) -> usize {
+        match self {
+            Self::Data => payload.bytes(),
+            Self::Batch(items) => 1 + items * (ENVELOPE_START.len() + payload.bytes() + 2),
+        }
+    }
+}
