@@ -151,7 +151,8 @@ fn with_separators(digits: &str) -> String {
     let mut out = String::new();
     for (index, character) in digits.chars().enumerate() {
         let left = digits.len() - index;
-        if index > 0 && left % 3 == 0 && character.is_ascii_digit() && !out.ends_with('-') {
+        if index > 0 && left.is_multiple_of(3) && character.is_ascii_digit() && !out.ends_with('-')
+        {
             out.push(',');
         }
         out.push(character);

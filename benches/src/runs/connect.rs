@@ -8,7 +8,7 @@ use crate::payload::{EVENT_PAYLOAD_BYTES, Payload};
 use crate::report::{Figure, Section, median, number};
 use crate::servers::ServerKind;
 
-const CONNECTS: usize = 10_000;
+const CONNECTS: usize = 20_000;
 const WAVE: usize = 500;
 /// Time for a server to notice that a wave left.
 const SETTLE: Duration = Duration::from_millis(300);

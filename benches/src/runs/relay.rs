@@ -7,7 +7,7 @@ use crate::report::{Figure, Section, median, number};
 use crate::servers::{Durability, ServerKind};
 use crate::verifier::Tally;
 
-const RELAYS: usize = 20_000;
+const RELAYS: usize = 50_000;
 
 struct Measured {
     kind: ServerKind,

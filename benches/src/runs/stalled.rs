@@ -1,6 +1,6 @@
 //! What 20 readers that never read do to 200 that do, and to the server's memory.
 //!
-//! Publications are 1 KiB here, so that the stalled readers' backlog is far beyond what kernels
+//! Publications are 2 KiB here, so that the stalled readers' backlog is far beyond what kernels
 //! buffer. Afterwards the stalled readers read again, and it is counted how many have everything.
 
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::verifier::Tally;
 
 const READERS: usize = 220;
 const STALLED: usize = 20;
-const DATA_BYTES: usize = 1_024;
+const DATA_BYTES: usize = 2_048;
 const RATE: u64 = 250;
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
-/// "Memory flat": growth over the run without stalled readers, against a backlog of 40 MiB.
+/// "Memory flat": growth over the run without stalled readers, against a backlog of 80 MiB.
 const GROWTH_MAX_MIB: f64 = 2.0;
 
 struct Sample {
