@@ -10,8 +10,10 @@
 //! `santral-power-cut`); it is never linked into the server.
 #![forbid(unsafe_code)]
 
+pub mod checker;
 pub mod fault_proxy;
 pub mod http;
+pub mod journal;
 pub mod nginx;
 pub mod postgres;
 pub mod process;
