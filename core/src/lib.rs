@@ -1,2 +1,20 @@
-//! Wire types.
+//! The engine of Santral without I/O: names, positions, entries, frames, feeds, sessions, shards.
+//!
+//! Nothing here knows a clock, a thread, a lock, a socket or a random source. Time, ids and
+//! randomness come in as arguments; effects go out as values. So a whole service with its clients
+//! and crashes runs in one thread from one seed (`tests/sim`).
+
 #![forbid(unsafe_code)]
+
+pub mod entry;
+mod feeds;
+mod inbox;
+pub mod limits;
+pub mod names;
+pub mod position;
+mod ring;
+pub mod session;
+pub mod shard;
+pub mod sse;
+pub mod time;
+mod wheel;

@@ -1,2 +1,8 @@
-//! Wire types.
+//! Wire types of Santral: what crosses the network, exported to TypeScript.
+//!
+//! Only serde types and closed tables live here; no behaviour, so that an SDK may share them.
+
 #![forbid(unsafe_code)]
+
+pub mod events;
+pub mod reason;

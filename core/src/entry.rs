@@ -1,0 +1,129 @@
+//! What is published, and what becomes of it in the log.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::names::{ChannelName, ConnectionId, EventName};
+use crate::position::{Offset, Position};
+use crate::sse;
+
+/// Wall-clock time in microseconds since the Unix epoch, UTC.
+///
+/// Both databases keep microseconds, so a time survives the way through the store unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// RFC 3339 in UTC with milliseconds, as every JSON answer shows it.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        DateTime::<Utc>::from_timestamp_micros(self.0)
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
+            .to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+}
+
+/// What the server itself knows of a publisher; never what the publisher says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// The user that published, where there are users.
+    pub user: Option<Arc<str>>,
+    /// The connection that published, when it was a session's own uplink.
+    pub connection: Option<ConnectionId>,
+}
+
+impl Sender {
+    /// Whether nothing is known, so that `from` is left out.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.user.is_none() && self.connection.is_none()
+    }
+}
+
+/// A message that somebody wants delivered, checked and not yet stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Where it goes.
+    pub channel: ChannelName,
+    /// The SSE `event:` field; `None` arrives as the type `message`.
+    pub event: Option<EventName>,
+    /// JSON text, within the bounds of size and depth, as the publisher wrote it.
+    pub data: Arc<str>,
+    /// Who published.
+    pub from: Sender,
+    /// A connection that must not receive it, usually the publisher's own.
+    pub except: Option<ConnectionId>,
+}
+
+/// One item that shards deliver: a row of `messages`, or a volatile message on its way through.
+///
+/// Shared by all shards and receivers; the bytes for each wire format are made once (INV-7).
+#[derive(Debug)]
+pub struct Entry {
+    position: Option<Position>,
+    at: Timestamp,
+    publication: Publication,
+    raw: OnceLock<Bytes>,
+    envelope: OnceLock<Bytes>,
+}
+
+impl Entry {
+    /// An entry of the log.
+    #[must_use]
+    pub fn stored(position: Position, at: Timestamp, publication: Publication) -> Self {
+        Self::new(Some(position), at, publication)
+    }
+
+    /// A message that is never stored and has no position.
+    #[must_use]
+    pub fn volatile(at: Timestamp, publication: Publication) -> Self {
+        Self::new(None, at, publication)
+    }
+
+    fn new(position: Option<Position>, at: Timestamp, publication: Publication) -> Self {
+        Self { position, at, publication, raw: OnceLock::new(), envelope: OnceLock::new() }
+    }
+
+    /// Its place in the log; `None` for a volatile message.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.position
+    }
+
+    /// Its offset in the log; `None` for a volatile message.
+    #[must_use]
+    pub fn offset(&self) -> Option<Offset> {
+        self.position.map(|position| position.offset)
+    }
+
+    /// When the server accepted it.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// What was published.
+    #[must_use]
+    pub fn publication(&self) -> &Publication {
+        &self.publication
+    }
+
+    /// The bytes of the SSE frame in one format, made at the first call.
+    #[must_use]
+    pub fn frame(&self, format: sse::Format) -> &Bytes {
+        match format {
+            sse::Format::Raw => self.raw.get_or_init(|| sse::raw_frame(self.position, &self.publication)),
+            sse::Format::Envelope => {
+                self.envelope.get_or_init(|| sse::envelope_frame(self.position, self.at, &self.publication))
+            }
+        }
+    }
+
+    /// What the entry costs in memory, roughly, in bytes: the text, its frames and the structure.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        2 * self.publication.data.len() + size_of::<Self>()
+    }
+}

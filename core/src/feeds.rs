@@ -1,0 +1,183 @@
+//! Who follows what in one shard, and which recent items concern them.
+//!
+//! A feed is one followed thing: a channel, a prefix, or the presence of a channel. It lists the
+//! `seq` of its recent items and the sessions behind it, so the cost of a message depends on its
+//! own followers only, however many other channels there are (100,000 or one).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+
+use indexmap::IndexSet;
+use slotmap::{SlotMap, new_key_type};
+
+use crate::names::{ChannelName, Selector};
+use crate::ring::Seq;
+use crate::session::SessionKey;
+
+new_key_type! {
+    /// Names one feed of a shard; stale keys are recognised.
+    pub(crate) struct FeedKey;
+}
+
+/// Sessions in a stable order; the keys are our own, so a fixed hasher is safe and keeps runs equal.
+type Followers = IndexSet<SessionKey, BuildHasherDefault<DefaultHasher>>;
+
+/// What a feed carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Topic {
+    /// The messages that match a selector.
+    Messages(Selector),
+    /// Who joins and leaves a channel.
+    Presence(ChannelName),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(crate) topic: Topic,
+    /// Items of this feed that are still in the ring, oldest first; older ones may linger in front.
+    pub(crate) recent: VecDeque<Seq>,
+    pub(crate) followers: Followers,
+    /// Whether the feed waits for the next pass.
+    pub(crate) dirty: bool,
+}
+
+impl Feed {
+    /// The recent items from `seq` on.
+    pub(crate) fn from_seq(&self, seq: Seq) -> impl Iterator<Item = Seq> + '_ {
+        let start = self.recent.partition_point(|&recent| recent < seq);
+        self.recent.range(start..).copied()
+    }
+}
+
+/// All feeds of one shard.
+#[derive(Debug, Default)]
+pub(crate) struct Feeds {
+    feeds: SlotMap<FeedKey, Feed>,
+    channels: BTreeMap<ChannelName, FeedKey>,
+    prefixes: BTreeMap<Arc<str>, FeedKey>,
+    /// How many prefixes there are of each length: a lookup tries only lengths that exist.
+    prefix_lengths: BTreeMap<usize, usize>,
+    presence: BTreeMap<ChannelName, FeedKey>,
+}
+
+impl Feeds {
+    /// The feed, if it still exists.
+    pub(crate) fn get(&self, key: FeedKey) -> Option<&Feed> {
+        self.feeds.get(key)
+    }
+
+    /// The feed, if it still exists.
+    pub(crate) fn get_mut(&mut self, key: FeedKey) -> Option<&mut Feed> {
+        self.feeds.get_mut(key)
+    }
+
+    /// The feed of exactly this channel's messages.
+    pub(crate) fn of_channel(&self, channel: &ChannelName) -> Option<&Feed> {
+        self.channels.get(channel).and_then(|&key| self.feeds.get(key))
+    }
+
+    /// Makes `session` follow `topic` and returns the feed; following twice changes nothing.
+    pub(crate) fn follow(&mut self, topic: &Topic, session: SessionKey) -> FeedKey {
+        let key = self.find(topic).unwrap_or_else(|| self.create(topic.clone()));
+        self.feeds[key].followers.insert(session);
+        key
+    }
+
+    /// Ends what [`Feeds::follow`] began; a feed that nobody needs goes away.
+    pub(crate) fn unfollow(&mut self, key: FeedKey, session: SessionKey) {
+        if let Some(feed) = self.feeds.get_mut(key) {
+            feed.followers.swap_remove(&session);
+            self.drop_if_idle(key);
+        }
+    }
+
+    /// The feed of a topic, if somebody follows it or its channel has recent items.
+    pub(crate) fn find(&self, topic: &Topic) -> Option<FeedKey> {
+        match topic {
+            Topic::Messages(Selector::Channel(channel)) => self.channels.get(channel),
+            Topic::Messages(Selector::Prefix(prefix)) => self.prefixes.get(prefix),
+            Topic::Presence(channel) => self.presence.get(channel),
+        }
+        .copied()
+    }
+
+    /// Every feed that a message of `channel` belongs to. The channel's own feed is made if need
+    /// be, so that whoever resumes on it later finds the recent items.
+    pub(crate) fn matching(&mut self, channel: &ChannelName, found: &mut Vec<FeedKey>) {
+        found.clear();
+        let topic = Topic::Messages(Selector::Channel(channel.clone()));
+        found.push(self.find(&topic).unwrap_or_else(|| self.create(topic)));
+        if channel.is_reserved() {
+            return;
+        }
+        let name = channel.as_str();
+        let lengths = self.prefix_lengths.keys().take_while(|&&length| length <= name.len());
+        found.extend(lengths.filter_map(|&length| self.prefixes.get(&name[..length]).copied()));
+    }
+
+    /// Forgets that `channel` had an item at `seq`, which has left the ring.
+    pub(crate) fn forget(&mut self, channel: &ChannelName, seq: Seq) {
+        let Some(&key) = self.channels.get(channel) else {
+            return;
+        };
+        let recent = &mut self.feeds[key].recent;
+        while recent.front().is_some_and(|&front| front <= seq) {
+            recent.pop_front();
+        }
+        self.drop_if_idle(key);
+    }
+
+    /// How many feeds there are.
+    pub(crate) fn len(&self) -> usize {
+        self.feeds.len()
+    }
+
+    fn create(&mut self, topic: Topic) -> FeedKey {
+        let feed =
+            Feed { topic: topic.clone(), recent: VecDeque::new(), followers: Followers::default(), dirty: false };
+        let key = self.feeds.insert(feed);
+        match topic {
+            Topic::Messages(Selector::Channel(channel)) => {
+                self.channels.insert(channel, key);
+            }
+            Topic::Messages(Selector::Prefix(prefix)) => {
+                *self.prefix_lengths.entry(prefix.len()).or_default() += 1;
+                self.prefixes.insert(prefix, key);
+            }
+            Topic::Presence(channel) => {
+                self.presence.insert(channel, key);
+            }
+        }
+        key
+    }
+
+    /// A channel's feed stays while it has followers or recent items; the others while followed.
+    fn drop_if_idle(&mut self, key: FeedKey) {
+        let feed = &self.feeds[key];
+        if !feed.followers.is_empty() {
+            return;
+        }
+        match feed.topic.clone() {
+            Topic::Messages(Selector::Channel(channel)) => {
+                if !feed.recent.is_empty() {
+                    return;
+                }
+                self.channels.remove(&channel);
+            }
+            Topic::Messages(Selector::Prefix(prefix)) => {
+                self.prefixes.remove(&prefix);
+                let count = self.prefix_lengths.get_mut(&prefix.len()).expect("counted at creation");
+                *count -= 1;
+                if *count == 0 {
+                    self.prefix_lengths.remove(&prefix.len());
+                }
+            }
+            Topic::Presence(channel) => {
+                self.presence.remove(&channel);
+            }
+        }
+        self.feeds.remove(key);
+    }
+}

@@ -1,0 +1,149 @@
+//! The recent part of the log that a shard keeps at hand, over all channels.
+//!
+//! Each item gets a `seq`, local to the shard and without holes; stored entries also have their
+//! offset. One floor holds for every channel: what lies above it is here, what lies below is read
+//! from the log. So whether a client can be served from memory is a single comparison.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::entry::Entry;
+use crate::position::Offset;
+use crate::sse::Format;
+
+/// Place in a shard's ring; grows by one per item and is never reused.
+pub(crate) type Seq = u64;
+
+/// What a shard passes on.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    /// A message, stored or volatile.
+    Message(Arc<Entry>),
+    /// Somebody joined or left; the same bytes in every format.
+    Presence(Bytes),
+}
+
+impl Item {
+    /// Whether the item may be skipped for whoever cannot take it now.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.offset().is_none()
+    }
+
+    /// The offset of a stored entry.
+    pub(crate) fn offset(&self) -> Option<Offset> {
+        match self {
+            Self::Message(entry) => entry.offset(),
+            Self::Presence(_) => None,
+        }
+    }
+
+    /// The bytes to send.
+    pub(crate) fn frame(&self, format: Format) -> &Bytes {
+        match self {
+            Self::Message(entry) => entry.frame(format),
+            Self::Presence(frame) => frame,
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Message(entry) => entry.weight(),
+            Self::Presence(frame) => frame.len(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    item: Item,
+    /// The log's head when the item came: its own offset if it is stored.
+    head: Offset,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    slots: VecDeque<Slot>,
+    first: Seq,
+    floor: Offset,
+    head: Offset,
+    bytes: usize,
+    entries_max: usize,
+    bytes_max: usize,
+}
+
+impl Ring {
+    /// An empty ring at the head of the log.
+    pub(crate) fn new(head: Offset, entries_max: usize, bytes_max: usize) -> Self {
+        Self { slots: VecDeque::new(), first: 0, floor: head, head, bytes: 0, entries_max, bytes_max }
+    }
+
+    /// The last stored offset that went through.
+    pub(crate) fn head(&self) -> Offset {
+        self.head
+    }
+
+    /// Every stored entry above this offset is here.
+    pub(crate) fn floor(&self) -> Offset {
+        self.floor
+    }
+
+    /// The oldest `seq` that is here, or the end when nothing is.
+    pub(crate) fn first(&self) -> Seq {
+        self.first
+    }
+
+    /// The `seq` that the next item will get.
+    pub(crate) fn end(&self) -> Seq {
+        self.first + self.slots.len() as Seq
+    }
+
+    /// The item at `seq`, if it is still here.
+    pub(crate) fn get(&self, seq: Seq) -> Option<&Item> {
+        self.slot(seq).map(|slot| &slot.item)
+    }
+
+    /// The log's head when the item at `seq` came.
+    pub(crate) fn head_at(&self, seq: Seq) -> Option<Offset> {
+        self.slot(seq).map(|slot| slot.head)
+    }
+
+    /// The first `seq` whose item lies behind `offset`. Exact for offsets from the floor on.
+    pub(crate) fn seq_behind(&self, offset: Offset) -> Seq {
+        self.first + self.slots.partition_point(|slot| slot.head <= offset) as Seq
+    }
+
+    /// Adds an item and returns its `seq`.
+    ///
+    /// # Panics
+    /// In debug builds, when a stored entry is not above the head (INV-1).
+    pub(crate) fn push(&mut self, item: Item) -> Seq {
+        if let Some(offset) = item.offset() {
+            debug_assert!(offset > self.head, "INV-1: offset {offset} after {}", self.head);
+            self.head = offset;
+        }
+        self.bytes += item.weight();
+        self.slots.push_back(Slot { item, head: self.head });
+        self.end() - 1
+    }
+
+    /// Takes the oldest item out if the ring is over one of its bounds (INV-12).
+    pub(crate) fn pop_excess(&mut self) -> Option<(Seq, Item)> {
+        if self.slots.len() <= self.entries_max && self.bytes <= self.bytes_max {
+            return None;
+        }
+        let slot = self.slots.pop_front()?;
+        let seq = self.first;
+        self.first += 1;
+        self.bytes -= slot.item.weight();
+        self.floor = self.floor.max(slot.head);
+        Some((seq, slot.item))
+    }
+
+    fn slot(&self, seq: Seq) -> Option<&Slot> {
+        let index = seq.checked_sub(self.first)?;
+        self.slots.get(usize::try_from(index).ok()?)
+    }
+}

@@ -1,0 +1,364 @@
+//! How sessions come, change what they follow, and end.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use santral_schema::events::{Gap, GapReason, PresenceKind};
+use santral_schema::reason::DisconnectReason;
+
+use super::{Effect, PresenceNotice, Shard};
+use crate::feeds::Topic;
+use crate::inbox::Inbox;
+use crate::limits::{RETRY_MS, SUBSCRIPTIONS_PER_SESSION_MAX};
+use crate::names::{BROADCAST, ChannelName, ConnectionId, Selector, SessionToken};
+use crate::position::{Offset, Position, ResumeFrom};
+use crate::session::{Legacy, Phase, Session, SessionKey, Subscription};
+use crate::sse::{self, Format};
+use crate::time::Moment;
+
+/// A client that asks for a stream; everything in it is checked and granted.
+#[derive(Debug)]
+pub struct AttachRequest {
+    /// The session's token, chosen by the client or drawn for it.
+    pub token: SessionToken,
+    /// Whether the client chose the token, so that it can come back.
+    pub resumable: bool,
+    /// The id of this attach.
+    pub connection: ConnectionId,
+    /// The user, where there are users.
+    pub user: Option<Arc<str>>,
+    /// How the client wants its messages.
+    pub format: Format,
+    /// What it follows, `broadcast` and the user's own channel included.
+    pub selectors: Vec<Selector>,
+    /// Whether it wants presence changes of the channels that it names.
+    pub presence: bool,
+    /// Where it goes on; `None` for a client that starts at the head.
+    pub resume: Option<ResumeFrom>,
+    /// The position as the client sent it, for `gap`.
+    pub requested: Option<String>,
+    /// The last committed offset, which this shard may not have taken yet.
+    pub committed: Offset,
+    /// What the session's previous attach left behind.
+    pub legacy: Option<Legacy>,
+}
+
+/// A session that was admitted.
+#[derive(Debug)]
+pub struct Attached {
+    /// Its key in this shard.
+    pub session: SessionKey,
+    /// The `id` of `hello`; `None` when a `gap` follows, so that a line lost in between loses no gap.
+    pub id: Option<Position>,
+    /// Whether a position was asked for and nothing behind it is missing.
+    pub recovered: bool,
+    /// Frames that go out right behind `hello`: the gaps.
+    pub gaps: Bytes,
+}
+
+/// A session follows as much as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a session follows at most {SUBSCRIPTIONS_PER_SESSION_MAX} channels")]
+pub struct SubscribeError;
+
+/// Where a session starts, and what it missed.
+struct Start {
+    cursor: Offset,
+    /// The position that the client may keep; `None` when it is told of a gap.
+    id: Option<Position>,
+    recovered: bool,
+    gaps: Vec<GapReason>,
+}
+
+impl Shard {
+    /// Admits a session. Its link may come later, or never: see [`Shard::link_up`].
+    ///
+    /// A session with the same token must have been released before ([`Shard::release`]).
+    pub fn attach(&mut self, now: Moment, request: AttachRequest) -> Attached {
+        debug_assert!(!self.by_token.contains_key(&request.token), "INV-5: the earlier attach was not released");
+        let mut inbox =
+            request.legacy.as_ref().map_or_else(|| self.new_inbox(request.resumable), |legacy| legacy.inbox.clone());
+        let start = self.start_of(&request, inbox.as_deref_mut());
+        let channels = request.selectors.iter().map(Selector::to_string).collect();
+        let gaps = self.gap_frames(&start, request.requested.as_deref(), channels);
+        let session = Session {
+            token: request.token.clone(),
+            connection: request.connection,
+            earlier_connections: request.legacy.map(|legacy| legacy.connections).unwrap_or_default(),
+            user: request.user,
+            resumable: request.resumable,
+            format: request.format,
+            subscriptions: Vec::new(),
+            phase: Phase::Opening,
+            starts_at_head: request.resume.is_none(),
+            cursor: start.cursor,
+            next_seq: self.ring.end(),
+            outgoing: Bytes::new(),
+            dirty: Vec::new(),
+            look_everywhere: false,
+            queued: false,
+            ping_due: false,
+            armed: false,
+            last_write: now,
+            page: None,
+            inbox,
+        };
+        let key = self.sessions.insert(session);
+        self.by_token.insert(request.token, key);
+        self.by_connection.insert(request.connection, key);
+        for selector in request.selectors {
+            self.follow(key, selector, request.presence, 0, 0);
+        }
+        self.timers.expect_link(now, key);
+        Attached { session: key, id: start.id, recovered: start.recovered, gaps }
+    }
+
+    /// The session's link is there: from now on it is served, from its cursor.
+    pub fn link_up(&mut self, now: Moment, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if session.phase != Phase::Opening {
+            return;
+        }
+        self.queue_waiting(key);
+        let session = &mut self.sessions[key];
+        // Whoever starts at the head has missed nothing, volatile messages since `hello` included.
+        session.phase = if session.starts_at_head { Phase::Current } else { Phase::Ready };
+        session.look_everywhere = true;
+        session.last_write = now;
+        self.arm_heartbeat(now, key);
+    }
+
+    /// The session's link can take bytes again.
+    pub fn writable(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if session.phase == Phase::Blocked {
+            session.phase = Phase::Ready;
+            self.queue_waiting(key);
+        }
+    }
+
+    /// The session's link is gone. A resumable session waits for the next one.
+    pub fn link_down(&mut self, now: Moment, key: SessionKey, reason: DisconnectReason) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        if session.phase == Phase::Detached {
+            return;
+        }
+        let connection = session.connection;
+        let resumable = session.resumable;
+        session.phase = Phase::Detached;
+        session.outgoing = Bytes::new();
+        session.page = None;
+        session.dirty = Vec::new();
+        self.effects.push_back(Effect::ConnectionEnded { connection, reason });
+        match resumable {
+            true => self.keep_detached(now, key),
+            false => self.end_session(key),
+        }
+    }
+
+    /// Says `bye` and closes the link. A resumable session may come back unless it was replaced.
+    pub fn disconnect(&mut self, now: Moment, key: SessionKey, reason: DisconnectReason) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        if session.is_linked() {
+            let bye = sse::bye_frame(&reason.bye(spread_ms(session.connection)));
+            let farewell = Bytes::from([&session.outgoing[..], &bye[..]].concat());
+            self.effects.push_back(Effect::Close { session: key, farewell });
+        }
+        self.link_down(now, key, reason);
+    }
+
+    /// Ends a session because its token was attached anew, and returns what it leaves.
+    pub fn release(&mut self, now: Moment, token: &SessionToken) -> Option<Legacy> {
+        let key = self.find_session(token)?;
+        self.disconnect(now, key, DisconnectReason::Replaced);
+        // A session that cannot be resumed has ended with its link.
+        let session = self.remove(key)?;
+        Some(Legacy::of(session))
+    }
+
+    /// Follows more channels from now on.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] when the bound is reached; then nothing was changed.
+    pub fn subscribe(
+        &mut self,
+        key: SessionKey,
+        selectors: Vec<Selector>,
+        presence: bool,
+    ) -> Result<(), SubscribeError> {
+        let Some(session) = self.sessions.get(key) else {
+            return Ok(());
+        };
+        let per_selector = if presence { 2 } else { 1 };
+        if session.subscriptions.len() + per_selector * selectors.len() > SUBSCRIPTIONS_PER_SESSION_MAX {
+            return Err(SubscribeError);
+        }
+        let (seq, head) = (self.ring.end(), self.ring.head());
+        for selector in selectors {
+            self.follow(key, selector, presence, seq, head);
+        }
+        Ok(())
+    }
+
+    /// Follows these channels no longer; unknown ones are passed over.
+    pub fn unsubscribe(&mut self, key: SessionKey, selectors: &[Selector]) {
+        for selector in selectors {
+            self.unfollow(key, &Topic::Messages(selector.clone()));
+            if let Selector::Channel(channel) = selector {
+                self.unfollow(key, &Topic::Presence(channel.clone()));
+            }
+        }
+    }
+
+    /// What the session follows, as it would write it.
+    #[must_use]
+    pub fn subscriptions(&self, key: SessionKey) -> Vec<Selector> {
+        self.sessions.get(key).map(|session| self.selectors_of(session)).unwrap_or_default()
+    }
+
+    pub(super) fn end_session(&mut self, key: SessionKey) {
+        if let Some(session) = self.remove(key) {
+            self.effects.push_back(Effect::SessionEnded { token: session.token, connection: session.connection });
+        }
+    }
+
+    fn remove(&mut self, key: SessionKey) -> Option<Session> {
+        for subscription in std::mem::take(&mut self.sessions.get_mut(key)?.subscriptions) {
+            self.release_feed(key, subscription);
+        }
+        let session = self.sessions.remove(key)?;
+        self.by_token.remove(&session.token);
+        self.by_connection.remove(&session.connection);
+        Some(session)
+    }
+
+    fn follow(&mut self, key: SessionKey, selector: Selector, presence: bool, since_seq: u64, since: Offset) {
+        if let (true, Selector::Channel(channel)) = (presence, &selector) {
+            self.follow_topic(key, &Topic::Presence(channel.clone()), since_seq, since);
+        }
+        let channel = match &selector {
+            Selector::Channel(channel) => Some(channel.clone()),
+            Selector::Prefix(_) => None,
+        };
+        let is_new = self.follow_topic(key, &Topic::Messages(selector), since_seq, since);
+        if let (true, Some(channel)) = (is_new, channel) {
+            self.notice(key, channel, PresenceKind::Joined);
+        }
+    }
+
+    fn follow_topic(&mut self, key: SessionKey, topic: &Topic, since_seq: u64, since: Offset) -> bool {
+        let feed = self.feeds.follow(topic, key);
+        let session = &mut self.sessions[key];
+        let is_new = session.subscription(feed).is_none();
+        if is_new {
+            session.subscriptions.push(Subscription { feed, since_seq, since });
+        }
+        is_new
+    }
+
+    fn unfollow(&mut self, key: SessionKey, topic: &Topic) {
+        let Some(feed) = self.feeds.find(topic) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let Some(index) = session.subscriptions.iter().position(|subscription| subscription.feed == feed) else {
+            return;
+        };
+        let subscription = session.subscriptions.swap_remove(index);
+        self.release_feed(key, subscription);
+    }
+
+    fn release_feed(&mut self, key: SessionKey, subscription: Subscription) {
+        let topic = self.feeds.get(subscription.feed).map(|feed| feed.topic.clone());
+        self.feeds.unfollow(subscription.feed, key);
+        if let Some(Topic::Messages(Selector::Channel(channel))) = topic {
+            self.notice(key, channel, PresenceKind::Left);
+        }
+    }
+
+    /// Everybody follows `broadcast`, so who does is no news.
+    fn notice(&mut self, key: SessionKey, channel: ChannelName, kind: PresenceKind) {
+        if channel.as_str() == BROADCAST || channel.is_reserved() {
+            return;
+        }
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let notice = PresenceNotice { channel, kind, user: session.user.clone(), connection: session.connection };
+        self.effects.push_back(Effect::Presence(notice));
+    }
+
+    /// A resumable session's first inbox knows nothing of what came before it.
+    fn new_inbox(&self, resumable: bool) -> Option<Box<Inbox>> {
+        resumable.then(|| Box::new(Inbox::since(self.ring.head())))
+    }
+
+    fn start_of(&self, request: &AttachRequest, inbox: Option<&mut Inbox>) -> Start {
+        let everything = |gaps| Start { cursor: self.trimmed_to, id: None, recovered: false, gaps };
+        match request.resume {
+            None => {
+                let sub =
+                    inbox.map(|inbox| inbox.sent()).filter(|sent| sent.0 == self.ring.head()).map_or(0, |sent| sent.1);
+                let id = Position { sub, ..self.head() };
+                Start { cursor: id.offset, id: Some(id), recovered: false, gaps: Vec::new() }
+            }
+            Some(ResumeFrom::Earliest) => {
+                Start { id: Some(self.position(self.trimmed_to)), recovered: true, ..everything(Vec::new()) }
+            }
+            Some(ResumeFrom::Unknown) => everything(vec![GapReason::Unknown]),
+            Some(ResumeFrom::Position(position)) if position.epoch != self.config.epoch => {
+                everything(vec![GapReason::Epoch])
+            }
+            Some(ResumeFrom::Position(position)) if position.offset > self.ring.head().max(request.committed) => {
+                everything(vec![GapReason::Unknown])
+            }
+            Some(ResumeFrom::Position(position)) => self.start_behind(position, inbox),
+        }
+    }
+
+    fn start_behind(&self, position: Position, inbox: Option<&mut Inbox>) -> Start {
+        let mut gaps = Vec::new();
+        if position.offset < self.trimmed_to {
+            gaps.push(GapReason::Retention);
+        }
+        // Without a session there are no direct messages to miss.
+        if inbox.is_some_and(|inbox| !inbox.rewind((position.offset, position.sub))) {
+            gaps.push(GapReason::Inbox);
+        }
+        let cursor = position.offset.max(self.trimmed_to);
+        Start { cursor, id: gaps.is_empty().then_some(position), recovered: gaps.is_empty(), gaps }
+    }
+
+    fn gap_frames(&mut self, start: &Start, requested: Option<&str>, channels: Vec<String>) -> Bytes {
+        let resumed_from = self.position(start.cursor);
+        let mut frames = Vec::new();
+        for &reason in &start.gaps {
+            self.counters.gaps += 1;
+            let gap = Gap {
+                channels: channels.clone(),
+                requested: requested.map(str::to_owned),
+                resumed_from: resumed_from.to_string(),
+                reason,
+            };
+            frames.extend_from_slice(&sse::gap_frame(Some(resumed_from), &gap));
+        }
+        Bytes::from(frames)
+    }
+}
+
+/// A pause before coming back that differs from client to client, in milliseconds.
+fn spread_ms(connection: ConnectionId) -> u32 {
+    let sum: u32 = connection.as_str().bytes().fold(0, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    RETRY_MS.start() + sum % (RETRY_MS.end() - RETRY_MS.start())
+}

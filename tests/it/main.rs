@@ -1,0 +1,1 @@
+//! The one integration-test binary: real sockets, real databases, one file a resource or guarantee.
