@@ -171,9 +171,7 @@ impl fmt::Display for Report {
             self.attaches,
             self.violation_count
         )?;
-        self.violations
-            .iter()
-            .try_for_each(|violation| writeln!(formatter, "{violation}"))
+        self.violations.iter().try_for_each(|violation| writeln!(formatter, "{violation}"))
     }
 }
 
@@ -181,17 +179,11 @@ impl fmt::Display for Report {
 #[must_use]
 pub fn check(records: &[Record], options: Options) -> Report {
     let mut checker = Checker::new();
-    records
-        .iter()
-        .for_each(|record| checker.read_stored(record));
+    records.iter().for_each(|record| checker.read_stored(record));
     let mut checker = checker.seal();
-    records
-        .iter()
-        .for_each(|record| checker.read_publisher(record));
+    records.iter().for_each(|record| checker.read_publisher(record));
     let mut checker = checker.judge();
-    records
-        .iter()
-        .for_each(|record| checker.read_subscriber(record));
+    records.iter().for_each(|record| checker.read_subscriber(record));
     checker.finish(options)
 }
 
@@ -248,26 +240,15 @@ impl Checker {
     }
 
     fn read_stored(&mut self, record: &Record) {
-        if let Record::Stored {
-            id,
-            channel,
-            key,
-            hash,
-        } = record
-        {
+        if let Record::Stored { id, channel, key, hash } = record {
             self.report.stored += 1;
-            self.log
-                .push(id, channel, key.as_deref(), hash, &mut self.report);
+            self.log.push(id, channel, key.as_deref(), hash, &mut self.report);
         }
     }
 
     fn seal(mut self) -> PublisherPass {
         self.log.seal(&mut self.report);
-        PublisherPass {
-            log: self.log,
-            publications: Publications::default(),
-            report: self.report,
-        }
+        PublisherPass { log: self.log, publications: Publications::default(), report: self.report }
     }
 }
 
@@ -298,8 +279,7 @@ impl SubscriberPass {
             return;
         };
         if !self.subscribers.contains_key(client) {
-            self.subscribers
-                .insert(client.clone(), Subscriber::new(client));
+            self.subscribers.insert(client.clone(), Subscriber::new(client));
         }
         let Some(subscriber) = self.subscribers.get_mut(client) else {
             return;

@@ -120,9 +120,7 @@ impl FaultProxy {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::new(target));
         let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("fault-proxy".to_owned());
         let thread = thread.spawn(move || {
@@ -134,12 +132,7 @@ impl FaultProxy {
                 }
             });
         })?;
-        Ok(Self {
-            address,
-            shared,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where clients connect.
@@ -268,13 +261,8 @@ struct Admission {
 
 impl Shared {
     fn new(target: SocketAddr) -> Self {
-        let registry = Registry {
-            target,
-            fault_for_new: Fault::None,
-            chaos: None,
-            connections: HashMap::new(),
-            accepted: 0,
-        };
+        let registry =
+            Registry { target, fault_for_new: Fault::None, chaos: None, connections: HashMap::new(), accepted: 0 };
         Self {
             registry: Mutex::new(registry),
             bytes_to_server: AtomicU64::new(0),
@@ -284,9 +272,7 @@ impl Shared {
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry
-            .lock()
-            .expect("nothing panics while it holds the registry")
+        self.registry.lock().expect("nothing panics while it holds the registry")
     }
 
     fn admit(&self) -> Admission {
@@ -302,12 +288,7 @@ impl Shared {
         };
         let faults = watch::Sender::new(registry.fault_for_new);
         registry.connections.insert(number, faults.clone());
-        Admission {
-            number,
-            target: registry.target,
-            faults,
-            script,
-        }
+        Admission { number, target: registry.target, faults, script }
     }
 
     fn forget(&self, number: u64) {

@@ -29,12 +29,7 @@ impl Request {
     /// A request without body; `path` is the request target as it goes on the wire.
     #[must_use]
     pub fn new(method: &str, path: &str) -> Self {
-        Self {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: Vec::new() }
     }
 
     /// A `GET`.
@@ -81,12 +76,7 @@ impl Request {
         while let Some(chunk) = wire.read_body(deadline)? {
             body.extend_from_slice(&chunk);
         }
-        Ok(Response {
-            status: head.status,
-            reason: head.reason,
-            headers: head.headers,
-            body,
-        })
+        Ok(Response { status: head.status, reason: head.reason, headers: head.headers, body })
     }
 
     /// Connects and writes the request; the answer is still to be read.
@@ -124,9 +114,7 @@ impl Request {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.headers
-            .iter()
-            .any(|(candidate, _)| candidate.eq_ignore_ascii_case(name))
+        self.headers.iter().any(|(candidate, _)| candidate.eq_ignore_ascii_case(name))
     }
 }
 
@@ -161,10 +149,8 @@ impl Response {
     /// # Errors
     /// [`HttpError::NotJson`] with the answer in it, so that the failing test shows it.
     pub fn json(&self) -> Result<Value, HttpError> {
-        serde_json::from_slice(&self.body).map_err(|source| HttpError::NotJson {
-            source,
-            response: Box::new(self.clone()),
-        })
+        serde_json::from_slice(&self.body)
+            .map_err(|source| HttpError::NotJson { source, response: Box::new(self.clone()) })
     }
 }
 
@@ -254,11 +240,7 @@ impl HttpError {
 /// # Errors
 /// [`HttpError::Deadline`] when the server has not closed within `timeout` (the error shows what
 /// came), else what broke.
-pub fn send_raw(
-    address: SocketAddr,
-    bytes: &[u8],
-    timeout: Duration,
-) -> Result<Vec<u8>, HttpError> {
+pub fn send_raw(address: SocketAddr, bytes: &[u8], timeout: Duration) -> Result<Vec<u8>, HttpError> {
     let deadline = Instant::now() + timeout;
     let mut wire = Wire::connect(address, deadline)?;
     wire.write(bytes, deadline)?;
@@ -266,9 +248,7 @@ pub fn send_raw(
 }
 
 pub(crate) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    let found = headers
-        .iter()
-        .find(|(candidate, _)| candidate.eq_ignore_ascii_case(name));
+    let found = headers.iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.as_str())
 }
 
@@ -287,14 +267,10 @@ mod tests {
     /// Serves one connection: answers with the pieces once the request is whole, returns it.
     fn serve(pieces: &'static [&'static [u8]]) -> (SocketAddr, JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address");
+        let address = listener.local_addr().expect("a bound socket has an address");
         let thread = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("the test connects");
-            stream
-                .set_nodelay(true)
-                .expect("a fresh socket takes options");
+            stream.set_nodelay(true).expect("a fresh socket takes options");
             let mut request = Vec::new();
             let mut buffer = [0; 4096];
             while !request.windows(4).any(|four| four == b"\r\n\r\n") {
@@ -316,28 +292,16 @@ mod tests {
 
     #[test]
     fn a_counted_body_is_read_to_its_length_and_no_further() {
-        let (address, server) = serve(&[
-            b"HTTP/1.1 201 Created\r\nContent-Le",
-            b"ngth:  3\r\nX-A:b:c \r\n\r\nab",
-            b"cd",
-        ]);
+        let (address, server) =
+            serve(&[b"HTTP/1.1 201 Created\r\nContent-Le", b"ngth:  3\r\nX-A:b:c \r\n\r\nab", b"cd"]);
         let request = Request::post("/p?q=1", "hello").header("X-Y", "z");
         let response = request.send(address, TIMEOUT).expect("the answer is whole");
-        assert_eq!(
-            (response.status, response.reason.as_str()),
-            (201, "Created")
-        );
+        assert_eq!((response.status, response.reason.as_str()), (201, "Created"));
         assert_eq!(response.body, b"abc");
         assert_eq!(response.header("x-a"), Some("b:c"));
         let sent = server.join().expect("the server thread ends");
-        assert!(
-            sent.starts_with("POST /p?q=1 HTTP/1.1\r\nHost: 127.0.0.1:"),
-            "{sent}"
-        );
-        assert!(
-            sent.contains("Content-Length: 5\r\nX-Y: z\r\n\r\n"),
-            "{sent}"
-        );
+        assert!(sent.starts_with("POST /p?q=1 HTTP/1.1\r\nHost: 127.0.0.1:"), "{sent}");
+        assert!(sent.contains("Content-Length: 5\r\nX-Y: z\r\n\r\n"), "{sent}");
     }
 
     #[test]
@@ -351,10 +315,7 @@ mod tests {
             b"0;x=y\r\n0123456789abcdef\r\n0\r\nTrailer: t\r\n",
             b"\r\n",
         ]);
-        assert_eq!(
-            response.expect("the answer is whole").body,
-            b"abc0123456789abcdef"
-        );
+        assert_eq!(response.expect("the answer is whole").body, b"abc0123456789abcdef");
     }
 
     #[test]
@@ -375,33 +336,19 @@ mod tests {
     #[test]
     fn short_and_broken_answers_are_told_apart() {
         let short = get(&[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"]);
-        assert!(
-            matches!(short, Err(HttpError::Truncated { .. })),
-            "{short:?}"
-        );
+        assert!(matches!(short, Err(HttpError::Truncated { .. })), "{short:?}");
         let short = get(&[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"]);
-        assert!(
-            matches!(short, Err(HttpError::Truncated { .. })),
-            "{short:?}"
-        );
+        assert!(matches!(short, Err(HttpError::Truncated { .. })), "{short:?}");
         let broken = get(&[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"]);
-        assert!(
-            matches!(broken, Err(HttpError::Malformed { .. })),
-            "{broken:?}"
-        );
+        assert!(matches!(broken, Err(HttpError::Malformed { .. })), "{broken:?}");
         let broken = get(&[b"SSH-2.0-x\r\n\r\n"]);
-        assert!(
-            matches!(broken, Err(HttpError::Malformed { .. })),
-            "{broken:?}"
-        );
+        assert!(matches!(broken, Err(HttpError::Malformed { .. })), "{broken:?}");
     }
 
     #[test]
     fn a_silent_server_meets_the_deadline() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address");
+        let address = listener.local_addr().expect("a bound socket has an address");
         let answer = Request::get("/").send(address, Duration::from_millis(50));
         assert!(answer.is_err_and(|error| error.is_deadline()));
     }
@@ -411,9 +358,6 @@ mod tests {
         let (address, server) = serve(&[b"whatever\0", b"\xFF"]);
         let back = send_raw(address, b"BAD  \x01\r\n\r\n", TIMEOUT).expect("the server closes");
         assert_eq!(back, b"whatever\0\xFF");
-        assert_eq!(
-            server.join().expect("the server thread ends"),
-            "BAD  \x01\r\n\r\n"
-        );
+        assert_eq!(server.join().expect("the server thread ends"), "BAD  \x01\r\n\r\n");
     }
 }

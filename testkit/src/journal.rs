@@ -14,11 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// One line of a journal, without its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    tag = "kind",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Record {
     /// A publisher begins an attempt. Written before the request is sent.
     Publish {
@@ -150,9 +146,7 @@ impl Journal {
     /// # Errors
     /// Of the file system.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            file: Mutex::new(File::create(path)?),
-        })
+        Ok(Self { file: Mutex::new(File::create(path)?) })
     }
 
     /// Writes one record with the present time.
@@ -161,15 +155,10 @@ impl Journal {
     /// Of the file system.
     pub fn append(&self, record: &Record) -> io::Result<()> {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let t = since_1970
-            .ok()
-            .and_then(|time| u64::try_from(time.as_millis()).ok());
+        let t = since_1970.ok().and_then(|time| u64::try_from(time.as_millis()).ok());
         let mut line = serde_json::to_vec(&Line { t, record }).map_err(io::Error::other)?;
         line.push(b'\n');
-        let mut file = self
-            .file
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         file.write_all(&line)
     }
 }
@@ -213,11 +202,7 @@ impl JournalReader {
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let path = path.to_path_buf();
         match File::open(&path) {
-            Ok(file) => Ok(Self {
-                path,
-                reader: BufReader::new(file),
-                line: 0,
-            }),
+            Ok(file) => Ok(Self { path, reader: BufReader::new(file), line: 0 }),
             Err(source) => Err(JournalError::Read { path, source }),
         }
     }
@@ -230,10 +215,7 @@ impl Iterator for JournalReader {
         loop {
             let mut bytes = Vec::new();
             if let Err(source) = self.reader.read_until(b'\n', &mut bytes) {
-                return Some(Err(JournalError::Read {
-                    path: self.path.clone(),
-                    source,
-                }));
+                return Some(Err(JournalError::Read { path: self.path.clone(), source }));
             }
             if bytes.is_empty() {
                 return None;
@@ -246,11 +228,7 @@ impl Iterator for JournalReader {
                 Ok(line) => Some(Ok(line.record)),
                 // The writer was killed in the middle of its last line.
                 Err(_) if !bytes.ends_with(b"\n") => None,
-                Err(source) => Some(Err(JournalError::Line {
-                    path: self.path.clone(),
-                    line: self.line,
-                    source,
-                })),
+                Err(source) => Some(Err(JournalError::Line { path: self.path.clone(), line: self.line, source })),
             };
         }
     }
@@ -273,11 +251,7 @@ mod tests {
         let line = r#"{"t":5,"kind":"attach","client":"c","lastEventId":null,"channels":["a"]}"#;
         let parsed: Line<Record> = serde_json::from_str(line).expect("a documented line");
         let channels = vec!["a".to_owned()];
-        let record = Record::Attach {
-            client: "c".to_owned(),
-            last_event_id: None,
-            channels,
-        };
+        let record = Record::Attach { client: "c".to_owned(), last_event_id: None, channels };
         assert_eq!((parsed.t, &parsed.record), (Some(5), &record));
         assert_eq!(serde_json::to_string(&parsed).expect("plain data"), line);
         for line in [
@@ -300,9 +274,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("journal");
         let journal = Journal::create(&path).expect("a new file");
-        let record = Record::Unknown {
-            key: "k".to_owned(),
-        };
+        let record = Record::Unknown { key: "k".to_owned() };
         journal.append(&record).expect("there is space");
         let mut bytes = std::fs::read(&path).expect("it was written");
         bytes.extend_from_slice(b"\n{\"kind\":\"unk");
@@ -312,9 +284,7 @@ mod tests {
         assert_eq!(records.expect("the broken end is skipped"), [record]);
         bytes.push(b'\n');
         std::fs::write(&path, &bytes).expect("there is space");
-        let error = read()
-            .find_map(Result::err)
-            .expect("a whole broken line is an error");
+        let error = read().find_map(Result::err).expect("a whole broken line is an error");
         assert!(error.to_string().contains("journal, line 3"), "{error}");
     }
 

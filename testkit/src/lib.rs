@@ -16,6 +16,7 @@ pub mod http;
 pub mod journal;
 pub mod nginx;
 pub mod postgres;
+pub mod power_cut;
 pub mod process;
 pub mod random;
 pub mod sse;

@@ -45,18 +45,9 @@ impl Nginx {
         let address = free_address().map_err(prepare_error)?;
         let file = folder.path().join("nginx.conf");
         write_configuration(&folder, address, http_block, server_block)?;
-        let command = ServerCommand::new(program)
-            .arg("-e")
-            .arg("stderr")
-            .arg("-c")
-            .arg(file);
+        let command = ServerCommand::new(program).arg("-e").arg("stderr").arg("-c").arg(file);
         let server = command.spawn()?;
-        let mut nginx = Self {
-            server,
-            folder,
-            address,
-            reloads: 0,
-        };
+        let mut nginx = Self { server, folder, address, reloads: 0 };
         nginx.server.wait_for_tcp(address, START_TIMEOUT)?;
         Ok(Some(nginx))
     }
@@ -131,11 +122,7 @@ fn write_configuration(
     server_block: &str,
 ) -> Result<(), ProcessError> {
     // As root nginx would hand its workers to `nobody`, who may not enter our folder.
-    let user = if rustix::process::geteuid().is_root() {
-        "user root;"
-    } else {
-        ""
-    };
+    let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let path = folder.path().display();
     let text = format!(
         "{user}
@@ -172,24 +159,14 @@ fn listens(pid: &str, address: SocketAddr) -> bool {
         .filter(|fields| fields.len() > 9 && fields[1].ends_with(&port) && fields[3] == "0A")
         .map(|fields| format!("socket:[{}]", fields[9]))
         .collect();
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))
-        .into_iter()
-        .flatten()
-        .flatten();
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     descriptors
         .filter_map(|entry| fs::read_link(entry.path()).ok())
-        .any(|target| {
-            sockets
-                .iter()
-                .any(|socket| target.as_os_str() == socket.as_str())
-        })
+        .any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
 }
 
 fn prepare_error(source: io::Error) -> ProcessError {
-    ProcessError::Prepare {
-        program: "nginx".to_owned(),
-        source,
-    }
+    ProcessError::Prepare { program: "nginx".to_owned(), source }
 }
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);

@@ -87,9 +87,7 @@ impl Postgres {
         command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql]);
         command.arg(self.url());
         let output = run(command)?;
-        Ok(String::from_utf8_lossy(&output.stdout)
-            .trim_end()
-            .to_owned())
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
     /// Stops the server; nothing happens when it is stopped already.
@@ -122,17 +120,9 @@ impl Postgres {
         let mut command = self.pg_ctl("start");
         command.arg("-l").arg(self.folder.path().join("log"));
         match run(command) {
-            Err(ProcessError::Exited {
-                program,
-                status,
-                output,
-            }) => {
+            Err(ProcessError::Exited { program, status, output }) => {
                 let output = format!("{output}\n{}", self.log());
-                Err(ProcessError::Exited {
-                    program,
-                    status,
-                    output,
-                })
+                Err(ProcessError::Exited { program, status, output })
             }
             result => {
                 self.is_running = result.is_ok();
@@ -173,24 +163,14 @@ impl Postgres {
             folder.path().display()
         );
         let file = folder.path().join("data/postgresql.conf");
-        let mut file = fs::OpenOptions::new()
-            .append(true)
-            .open(file)
-            .map_err(failed)?;
+        let mut file = fs::OpenOptions::new().append(true).open(file).map_err(failed)?;
         file.write_all(settings.as_bytes()).map_err(failed)?;
-        Ok(Self {
-            tools,
-            folder,
-            port,
-            is_running: false,
-        })
+        Ok(Self { tools, folder, port, is_running: false })
     }
 
     fn pg_ctl(&self, action: &str) -> Command {
         let mut command = self.tools.command("pg_ctl");
-        command
-            .args([action, "-w", "-s", "-t", "60", "-D"])
-            .arg(self.folder.path().join("data"));
+        command.args([action, "-w", "-s", "-t", "60", "-D"]).arg(self.folder.path().join("data"));
         command
     }
 }
@@ -224,20 +204,13 @@ impl Tools {
         }
         require_tool("setpriv")?;
         let user = user("postgres").or_else(|| user("nobody"))?;
-        Some(Self {
-            folder,
-            user: Some(user),
-        })
+        Some(Self { folder, user: Some(user) })
     }
 
     /// A command as the right user: of PostgreSQL if it has one of that name, else of the system.
     fn command(&self, name: &str) -> Command {
         let own = self.folder.join(name);
-        let program = if own.exists() {
-            own
-        } else {
-            PathBuf::from(name)
-        };
+        let program = if own.exists() { own } else { PathBuf::from(name) };
         let mut command = match self.user {
             None => Command::new(program),
             Some(user) => {
@@ -249,10 +222,7 @@ impl Tools {
             }
         };
         // The working folder of the test may be closed to that user.
-        command
-            .current_dir("/")
-            .env("LC_ALL", "C")
-            .env_remove("PGOPTIONS");
+        command.current_dir("/").env("LC_ALL", "C").env_remove("PGOPTIONS");
         command
     }
 
@@ -265,21 +235,15 @@ impl Tools {
     }
 
     fn user_id(&self) -> u32 {
-        self.user
-            .map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.id)
+        self.user.map_or_else(|| rustix::process::geteuid().as_raw(), |user| user.id)
     }
 }
 
 fn user(name: &str) -> Option<User> {
     let accounts = fs::read_to_string("/etc/passwd").ok()?;
-    let line = accounts
-        .lines()
-        .find(|line| line.split(':').next() == Some(name))?;
+    let line = accounts.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut fields = line.split(':').skip(2);
-    Some(User {
-        id: fields.next()?.parse().ok()?,
-        group: fields.next()?.parse().ok()?,
-    })
+    Some(User { id: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
 }
 
 /// The folder of a finished `initdb`, made on first use.
@@ -288,20 +252,14 @@ fn user(name: &str) -> Option<User> {
 /// comes second uses the first's.
 fn template(tools: &Tools) -> Result<PathBuf, ProcessError> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let failed = prepare_error("initdb");
     let mut ask = tools.command("initdb");
     ask.arg("--version");
     let version = run(ask)?;
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     // "initdb (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
-    let version = version
-        .split_whitespace()
-        .nth(2)
-        .unwrap_or("unknown")
-        .replace('/', "");
+    let version = version.split_whitespace().nth(2).unwrap_or("unknown").replace('/', "");
     let name = format!("santral-initdb-{version}-{}", tools.user_id());
     let finished = std::env::temp_dir().join(name);
     if is_ours(&finished, tools) {
@@ -311,12 +269,7 @@ fn template(tools: &Tools) -> Result<PathBuf, ProcessError> {
     tools.give(workplace.path()).map_err(failed)?;
     let data = workplace.path().join("data");
     let mut initdb = tools.command("initdb");
-    initdb.args([
-        "--no-sync",
-        "--username=postgres",
-        "--auth=trust",
-        "--encoding=UTF8",
-    ]);
+    initdb.args(["--no-sync", "--username=postgres", "--auth=trust", "--encoding=UTF8"]);
     initdb.args(["--locale=C", "-D"]).arg(&data);
     run(initdb)?;
     match fs::rename(&data, &finished) {
@@ -329,40 +282,24 @@ fn template(tools: &Tools) -> Result<PathBuf, ProcessError> {
 /// The name is guessable and the temporary folder is everyone's, so the owner decides.
 fn is_ours(folder: &Path, tools: &Tools) -> bool {
     let is_complete = folder.join("PG_VERSION").exists();
-    is_complete
-        && folder
-            .symlink_metadata()
-            .is_ok_and(|data| data.is_dir() && data.uid() == tools.user_id())
+    is_complete && folder.symlink_metadata().is_ok_and(|data| data.is_dir() && data.uid() == tools.user_id())
 }
 
 fn run(mut command: Command) -> Result<Output, ProcessError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let arguments: Vec<_> = command
-        .get_args()
-        .map(|text| text.to_string_lossy())
-        .collect();
+    let arguments: Vec<_> = command.get_args().map(|text| text.to_string_lossy()).collect();
     let program = format!("{program} {}", arguments.join(" "));
     let result = command.output();
-    let output = result.map_err(|source| ProcessError::Spawn {
-        program: program.clone(),
-        source,
-    })?;
+    let output = result.map_err(|source| ProcessError::Spawn { program: program.clone(), source })?;
     if output.status.success() {
         return Ok(output);
     }
     let said = [output.stdout, output.stderr].concat();
-    Err(ProcessError::Exited {
-        program,
-        status: output.status,
-        output: String::from_utf8_lossy(&said).into_owned(),
-    })
+    Err(ProcessError::Exited { program, status: output.status, output: String::from_utf8_lossy(&said).into_owned() })
 }
 
 fn prepare_error(program: &'static str) -> impl Fn(io::Error) -> ProcessError + Copy {
-    move |source| ProcessError::Prepare {
-        program: program.to_owned(),
-        source,
-    }
+    move |source| ProcessError::Prepare { program: program.to_owned(), source }
 }
 
 const START_ATTEMPTS: u32 = 3;
@@ -376,28 +313,17 @@ mod tests {
         let Some(mut postgres) = Postgres::start().expect("PostgreSQL starts") else {
             return;
         };
-        postgres
-            .create_database("other")
-            .expect("a new name is free");
-        postgres
-            .psql("CREATE TABLE t (n int); INSERT INTO t VALUES (7)")
-            .expect("valid SQL");
+        postgres.create_database("other").expect("a new name is free");
+        postgres.psql("CREATE TABLE t (n int); INSERT INTO t VALUES (7)").expect("valid SQL");
         let (port, pid) = (postgres.port(), postgres.pid());
         postgres.stop(StopMode::Immediate).expect("it runs");
         assert!(postgres.psql("SELECT 1").is_err());
         postgres.start_again().expect("it recovers");
-        assert_eq!(
-            postgres.psql("SELECT n FROM t").expect("the row is there"),
-            "7"
-        );
+        assert_eq!(postgres.psql("SELECT n FROM t").expect("the row is there"), "7");
         assert_eq!(postgres.psql("SHOW fsync").expect("a setting"), "on");
         assert_eq!(postgres.port(), port);
         assert_ne!(postgres.pid(), pid);
-        assert!(
-            postgres
-                .log()
-                .contains("database system was not properly shut down")
-        );
+        assert!(postgres.log().contains("database system was not properly shut down"));
         postgres.stop(StopMode::Fast).expect("it runs");
         assert_eq!(postgres.pid(), None);
     }

@@ -29,9 +29,7 @@ impl ServerCommand {
     /// A server of this program, with the environment of the test.
     #[must_use]
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Self {
-            command: Command::new(program),
-        }
+        Self { command: Command::new(program) }
     }
 
     /// Adds one argument.
@@ -76,14 +74,8 @@ impl ServerCommand {
     pub fn spawn(mut self) -> Result<Server, ProcessError> {
         use std::os::unix::process::CommandExt;
         let program = self.command.get_program().to_string_lossy().into_owned();
-        let failed = |source| ProcessError::Spawn {
-            program: program.clone(),
-            source,
-        };
-        self.command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let failed = |source| ProcessError::Spawn { program: program.clone(), source };
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.process_group(0).spawn().map_err(failed)?;
         let output = Arc::new(Output::default());
         if let Some(stdout) = child.stdout.take() {
@@ -92,11 +84,7 @@ impl ServerCommand {
         if let Some(stderr) = child.stderr.take() {
             collect(stderr, &output);
         }
-        Ok(Server {
-            program,
-            child,
-            output,
-        })
+        Ok(Server { program, child, output })
     }
 }
 
@@ -132,11 +120,7 @@ impl Server {
     ///
     /// # Errors
     /// [`ProcessError::Exited`] as soon as the server is gone, or [`ProcessError::Deadline`].
-    pub fn wait_for_tcp(
-        &mut self,
-        address: SocketAddr,
-        timeout: Duration,
-    ) -> Result<(), ProcessError> {
+    pub fn wait_for_tcp(&mut self, address: SocketAddr, timeout: Duration) -> Result<(), ProcessError> {
         let attempt = || TcpStream::connect_timeout(&address, ATTEMPT_TIMEOUT).ok();
         self.poll("a TCP connection", timeout, attempt).map(drop)
     }
@@ -184,9 +168,7 @@ impl Server {
                 break;
             }
             let waited = self.output.changed.wait_timeout(lines, left);
-            lines = waited
-                .expect("no reader thread panics while it holds the lock")
-                .0;
+            lines = waited.expect("no reader thread panics while it holds the lock").0;
         }
         let has_ended = lines.open_streams == 0;
         drop(lines);
@@ -209,12 +191,8 @@ impl Server {
         // process before this handle has reaped the child.
         match self.child.try_wait() {
             Ok(Some(status)) => Err(self.exited(status)),
-            Ok(None) | Err(_) => {
-                kill_process(pid_of(&self.child), signal).map_err(|source| ProcessError::Signal {
-                    program: self.program.clone(),
-                    source: source.into(),
-                })
-            }
+            Ok(None) | Err(_) => kill_process(pid_of(&self.child), signal)
+                .map_err(|source| ProcessError::Signal { program: self.program.clone(), source: source.into() }),
         }
     }
 
@@ -298,26 +276,14 @@ impl Server {
     fn exited(&self, status: ExitStatus) -> ProcessError {
         let lines = self.output.lock();
         let is_open = |lines: &mut Lines| lines.open_streams > 0;
-        let waited = self
-            .output
-            .changed
-            .wait_timeout_while(lines, ATTEMPT_TIMEOUT, is_open);
+        let waited = self.output.changed.wait_timeout_while(lines, ATTEMPT_TIMEOUT, is_open);
         drop(waited.expect("no reader thread panics while it holds the lock"));
-        ProcessError::Exited {
-            program: self.program.clone(),
-            status,
-            output: self.output(),
-        }
+        ProcessError::Exited { program: self.program.clone(), status, output: self.output() }
     }
 
     fn deadline(&self, what: &'static str, timeout: Duration) -> ProcessError {
         let program = self.program.clone();
-        ProcessError::Deadline {
-            program,
-            what,
-            timeout,
-            output: self.output(),
-        }
+        ProcessError::Deadline { program, what, timeout, output: self.output() }
     }
 }
 
@@ -404,9 +370,7 @@ struct Lines {
 
 impl Output {
     fn lock(&self) -> MutexGuard<'_, Lines> {
-        self.lines
-            .lock()
-            .expect("no reader thread panics while it holds the lock")
+        self.lines.lock().expect("no reader thread panics while it holds the lock")
     }
 }
 
@@ -418,13 +382,8 @@ fn collect(pipe: impl Read + Send + 'static, output: &Arc<Output>) {
     std::thread::spawn(move || {
         let mut reader = BufReader::new(pipe);
         let mut line = Vec::new();
-        while reader
-            .read_until(b'\n', &mut line)
-            .is_ok_and(|count| count > 0)
-        {
-            let text = String::from_utf8_lossy(&line)
-                .trim_end_matches(['\n', '\r'])
-                .to_owned();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
             line.clear();
             let mut lines = output.lock();
             lines.kept.push_back(text);
@@ -468,47 +427,28 @@ mod tests {
         let two = server.wait_for_line(|line| line.strip_prefix("tw").map(str::to_owned), TIMEOUT);
         assert_eq!(two.expect("it says two"), "o");
         let none = server.wait_for_line(|_| None::<()>, Duration::from_millis(30));
-        assert!(
-            matches!(none, Err(ProcessError::Deadline { .. })),
-            "{none:?}"
-        );
+        assert!(matches!(none, Err(ProcessError::Deadline { .. })), "{none:?}");
 
         let mut gone = shell("echo sorry; exit 3");
-        let error = gone
-            .wait_for_line(|_| None::<()>, TIMEOUT)
-            .expect_err("it exits");
-        assert!(
-            matches!(&error, ProcessError::Exited { output, .. } if output == "sorry\n"),
-            "{error}"
-        );
+        let error = gone.wait_for_line(|_| None::<()>, TIMEOUT).expect_err("it exits");
+        assert!(matches!(&error, ProcessError::Exited { output, .. } if output == "sorry\n"), "{error}");
         let nowhere = free_address().expect("loopback has a free port");
-        let error = gone
-            .wait_for_tcp(nowhere, TIMEOUT)
-            .expect_err("nothing listens");
+        let error = gone.wait_for_tcp(nowhere, TIMEOUT).expect_err("nothing listens");
         assert!(matches!(error, ProcessError::Exited { .. }), "{error}");
     }
 
     #[test]
     fn signals_reach_the_server() {
-        let mut server =
-            shell("trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.01; done");
-        server
-            .wait_for_line(|line| (line == "up").then_some(()), TIMEOUT)
-            .expect("it starts");
+        let mut server = shell("trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.01; done");
+        server.wait_for_line(|line| (line == "up").then_some(()), TIMEOUT).expect("it starts");
         server.freeze().expect("it runs");
         server.signal(Signal::TERM).expect("it runs");
         let frozen = server.wait_exit(Duration::from_millis(50));
-        assert!(
-            matches!(frozen, Err(ProcessError::Deadline { .. })),
-            "{frozen:?}"
-        );
+        assert!(matches!(frozen, Err(ProcessError::Deadline { .. })), "{frozen:?}");
         server.thaw().expect("it runs");
         let status = server.wait_exit(TIMEOUT).expect("TERM waits for it");
         assert_eq!(status.code(), Some(7));
-        assert!(
-            server.signal(Signal::TERM).is_err(),
-            "its id may belong to another by now"
-        );
+        assert!(server.signal(Signal::TERM).is_err(), "its id may belong to another by now");
     }
 
     #[test]
@@ -530,16 +470,11 @@ mod tests {
         let deadline = Instant::now() + TIMEOUT;
         loop {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let state = stat
-                .rsplit_once(") ")
-                .map(|(_, rest)| rest.starts_with('Z'));
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest.starts_with('Z'));
             if state != Some(false) {
                 return;
             }
-            assert!(
-                Instant::now() < deadline,
-                "process {pid} is still there: {stat}"
-            );
+            assert!(Instant::now() < deadline, "process {pid} is still there: {stat}");
             std::thread::sleep(POLL_INTERVAL);
         }
     }

@@ -59,14 +59,7 @@ mod tests {
     fn the_published_sequence_of_seed_1234567_comes_out() {
         let mut random = SplitMix64::new(1_234_567);
         let numbers = [(); 3].map(|()| random.next_u64());
-        assert_eq!(
-            numbers,
-            [
-                6_457_827_717_110_365_317,
-                3_203_168_211_198_807_973,
-                9_817_491_932_198_370_423
-            ]
-        );
+        assert_eq!(numbers, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
     #[test]

@@ -65,11 +65,7 @@ impl Parser {
     /// A parser for the next connection of the same client, which keeps its last event id.
     #[must_use]
     pub fn resuming(last_event_id: &str) -> Self {
-        Self {
-            id_buffer: last_event_id.to_owned(),
-            last_event_id: last_event_id.to_owned(),
-            ..Self::default()
-        }
+        Self { id_buffer: last_event_id.to_owned(), last_event_id: last_event_id.to_owned(), ..Self::default() }
     }
 
     /// Takes the next bytes and returns all items they complete.
@@ -151,22 +147,14 @@ impl Parser {
         self.last_event_id.clone_from(&self.id_buffer);
         let last_event_id = self.last_event_id.clone();
         let Some(data) = frame.data.strip_suffix('\n') else {
-            let empty = Item::Empty {
-                last_event_id,
-                retry: frame.retry,
-            };
+            let empty = Item::Empty { last_event_id, retry: frame.retry };
             return frame.touched.then_some(empty);
         };
         let event_type = match frame.event_type.as_str() {
             "" => "message".to_owned(),
             name => name.to_owned(),
         };
-        Some(Item::Event(Event {
-            event_type,
-            data: data.to_owned(),
-            last_event_id,
-            retry: frame.retry,
-        }))
+        Some(Item::Event(Event { event_type, data: data.to_owned(), last_event_id, retry: frame.retry }))
     }
 }
 
@@ -190,10 +178,7 @@ mod tests {
     }
 
     fn empty(last_event_id: &str) -> Item {
-        Item::Empty {
-            last_event_id: last_event_id.to_owned(),
-            retry: None,
-        }
+        Item::Empty { last_event_id: last_event_id.to_owned(), retry: None }
     }
 
     #[test]
@@ -212,19 +197,14 @@ mod tests {
             "the third lacks its empty line and is discarded"
         );
 
-        assert_eq!(
-            parse(b"data\n\ndata\ndata\n\ndata:\n"),
-            [event("message", "", ""), event("message", "\n", "")]
-        );
-        assert_eq!(
-            parse(b"data:test\n\ndata: test\n\n"),
-            [event("message", "test", ""), event("message", "test", "")]
-        );
+        assert_eq!(parse(b"data\n\ndata\ndata\n\ndata:\n"), [event("message", "", ""), event("message", "\n", "")]);
+        assert_eq!(parse(b"data:test\n\ndata: test\n\n"), [event("message", "test", ""), event("message", "test", "")]);
     }
 
     #[test]
     fn every_cut_of_every_line_ending_gives_the_same_items() {
-        let stream = "\u{FEFF}:c\u{e9}\nid: 7\nevent: \u{15f}\ndata: a\ndata:\u{1F600}\n\nid: 8\n\nretry: 50\ndata: z\n\n";
+        let stream =
+            "\u{FEFF}:c\u{e9}\nid: 7\nevent: \u{15f}\ndata: a\ndata:\u{1F600}\n\nid: 8\n\nretry: 50\ndata: z\n\n";
         let expected = parse(stream.as_bytes());
         assert_eq!(expected.len(), 4);
         for ending in ["\n", "\r\n", "\r"] {
@@ -236,10 +216,7 @@ mod tests {
                 assert_eq!(items, expected, "cut at {cut} with {ending:?}");
             }
             let mut parser = Parser::new();
-            let items: Vec<Item> = bytes
-                .iter()
-                .flat_map(|byte| parser.feed(&[*byte]))
-                .collect();
+            let items: Vec<Item> = bytes.iter().flat_map(|byte| parser.feed(&[*byte])).collect();
             assert_eq!(items, expected, "byte by byte with {ending:?}");
         }
     }
@@ -254,10 +231,7 @@ mod tests {
 
     #[test]
     fn only_one_byte_order_mark_and_only_at_the_start_is_dropped() {
-        assert_eq!(
-            parse("\u{FEFF}data: a\n\n".as_bytes()),
-            [event("message", "a", "")]
-        );
+        assert_eq!(parse("\u{FEFF}data: a\n\n".as_bytes()), [event("message", "a", "")]);
         assert_eq!(parse("\u{FEFF}\u{FEFF}data: a\n\n".as_bytes()), []);
         assert_eq!(parse("\n\u{FEFF}data: a\n\n".as_bytes()), []);
     }
@@ -265,14 +239,7 @@ mod tests {
     #[test]
     fn an_id_with_nul_is_ignored_and_an_empty_id_clears() {
         let items = parse(b"id: 1\ndata: a\n\nid: 2\0\ndata: b\n\nid:\ndata: c\n\n");
-        assert_eq!(
-            items,
-            [
-                event("message", "a", "1"),
-                event("message", "b", "1"),
-                event("message", "c", "")
-            ]
-        );
+        assert_eq!(items, [event("message", "a", "1"), event("message", "b", "1"), event("message", "c", "")]);
     }
 
     #[test]
@@ -280,15 +247,8 @@ mod tests {
         let mut parser = Parser::new();
         assert_eq!(parser.feed(b"id: 5\nevent: lost\n"), []);
         assert_eq!(parser.last_event_id(), "");
-        assert_eq!(
-            parser.feed(b"\ndata: x\n\n"),
-            [empty("5"), event("message", "x", "5")]
-        );
-        assert_eq!(
-            parser.last_event_id(),
-            "5",
-            "and the event name did not leak"
-        );
+        assert_eq!(parser.feed(b"\ndata: x\n\n"), [empty("5"), event("message", "x", "5")]);
+        assert_eq!(parser.last_event_id(), "5", "and the event name did not leak");
     }
 
     #[test]
@@ -298,22 +258,13 @@ mod tests {
         assert_eq!(parser.retry_ms(), Some(2000));
         let items = parser.feed(b"retry: 99999999999999999999\ndata: x\n\n");
         assert_eq!(parser.retry_ms(), Some(u64::MAX));
-        assert!(matches!(
-            &items[..],
-            [Item::Event(Event {
-                retry: Some(u64::MAX),
-                ..
-            })]
-        ));
+        assert!(matches!(&items[..], [Item::Event(Event { retry: Some(u64::MAX), .. })]));
     }
 
     #[test]
     fn names_are_exact_and_unknown_fields_are_ignored() {
         assert_eq!(parse(b"Data: a\n data: b\ndata : c\ndat: d\n\n"), []);
-        assert_eq!(
-            parse(b"event: x\nevent\ndata: a\n\n"),
-            [event("message", "a", "")]
-        );
+        assert_eq!(parse(b"event: x\nevent\ndata: a\n\n"), [event("message", "a", "")]);
         assert_eq!(parse(b"data:a:b\n\n"), [event("message", "a:b", "")]);
     }
 
@@ -321,10 +272,7 @@ mod tests {
     fn broken_utf8_becomes_the_replacement_character() {
         assert_eq!(
             parse(b"data: \xF0\x9F\x98\n\ndata: \xFF\n\n"),
-            [
-                event("message", "\u{FFFD}", ""),
-                event("message", "\u{FFFD}", "")
-            ]
+            [event("message", "\u{FFFD}", ""), event("message", "\u{FFFD}", "")]
         );
     }
 

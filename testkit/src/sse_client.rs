@@ -43,11 +43,7 @@ impl SseClient {
     ///
     /// # Errors
     /// As [`SseClient::open`].
-    pub fn open_with(
-        address: SocketAddr,
-        request: &Request,
-        timeout: Duration,
-    ) -> Result<Self, HttpError> {
+    pub fn open_with(address: SocketAddr, request: &Request, timeout: Duration) -> Result<Self, HttpError> {
         let deadline = Instant::now() + timeout;
         let mut wire = request.open(address, deadline)?;
         let head = wire.read_head(request.method(), deadline)?;
@@ -88,9 +84,7 @@ impl SseClient {
     pub fn next_item(&mut self, deadline: Instant) -> Result<Option<Item>, HttpError> {
         loop {
             if let Some(item) = self.waiting.pop_front() {
-                if let Item::Event(Event { last_event_id, .. })
-                | Item::Empty { last_event_id, .. } = &item
-                {
+                if let Item::Event(Event { last_event_id, .. }) | Item::Empty { last_event_id, .. } = &item {
                     self.last_event_id.clone_from(last_event_id);
                 }
                 return Ok(Some(item));
@@ -111,11 +105,7 @@ impl SseClient {
     ///
     /// # Errors
     /// [`HttpError::NoMatch`] or [`HttpError::Ended`], each with the events that passed.
-    pub fn wait_for(
-        &mut self,
-        mut matches: impl FnMut(&Event) -> bool,
-        deadline: Instant,
-    ) -> Result<Event, HttpError> {
+    pub fn wait_for(&mut self, mut matches: impl FnMut(&Event) -> bool, deadline: Instant) -> Result<Event, HttpError> {
         let mut passed = Vec::new();
         loop {
             match self.next_event(deadline) {
@@ -180,12 +170,7 @@ fn drain(mut wire: Wire, head: Head, deadline: Instant) -> Response {
         };
         body.extend_from_slice(&piece);
     }
-    Response {
-        status: head.status,
-        reason: head.reason,
-        headers: head.headers,
-        body,
-    }
+    Response { status: head.status, reason: head.reason, headers: head.headers, body }
 }
 
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
@@ -201,24 +186,21 @@ mod tests {
     /// Answers one connection with each piece as the test sends it; closes when it is dropped.
     fn server() -> (SocketAddr, mpsc::Sender<&'static str>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address");
+        let address = listener.local_addr().expect("a bound socket has an address");
         let (sender, pieces) = mpsc::channel::<&str>();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("the test connects");
             let mut buffer = [0; 4096];
             let _count = stream.read(&mut buffer).expect("the test sends a request");
             for piece in pieces {
-                stream
-                    .write_all(piece.as_bytes())
-                    .expect("the test is still reading");
+                stream.write_all(piece.as_bytes()).expect("the test is still reading");
             }
         });
         (address, sender)
     }
 
-    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const HEAD: &str =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n";
     const TIMEOUT: Duration = Duration::from_secs(10);
 
     fn soon() -> Instant {
@@ -228,9 +210,7 @@ mod tests {
     fn open(pieces: &[&'static str]) -> (SseClient, mpsc::Sender<&'static str>) {
         let (address, sender) = server();
         for piece in pieces {
-            sender
-                .send(piece)
-                .expect("the server thread waits for pieces");
+            sender.send(piece).expect("the server thread waits for pieces");
         }
         let client = SseClient::open(address, "/api/events", &[("X-A", "b")], TIMEOUT);
         (client.expect("the answer is an event stream"), sender)
@@ -239,19 +219,14 @@ mod tests {
     #[test]
     fn events_come_one_by_one_and_the_end_is_none() {
         let (mut client, server) = open(&[HEAD, "1c\r\nid: 1\ndata: a\n\n:hi\n\nid: 2\n\nx\r\n"]);
-        let event = client
-            .next_event(soon())
-            .expect("one has come")
-            .expect("it is an event");
+        let event = client.next_event(soon()).expect("one has come").expect("it is an event");
         assert_eq!((event.data.as_str(), client.last_event_id()), ("a", "1"));
         let comment = client.next_item(soon()).expect("one has come");
         assert_eq!(comment, Some(Item::Comment("hi".to_owned())));
         let waited = client.next_event(Instant::now() + Duration::from_millis(20));
         assert!(waited.is_err_and(|error| error.is_deadline()));
         assert_eq!(client.last_event_id(), "2", "an empty frame counts");
-        server
-            .send("0\r\n\r\n")
-            .expect("the server thread waits for pieces");
+        server.send("0\r\n\r\n").expect("the server thread waits for pieces");
         assert_eq!(client.next_event(soon()).expect("the stream ends"), None);
         assert!(client.ended_cleanly());
     }
@@ -262,13 +237,8 @@ mod tests {
         let found = client.wait_for(|event| event.data == "b", soon());
         assert_eq!(found.expect("b has come").data, "b");
         drop(server);
-        let error = client
-            .wait_for(|_| true, soon())
-            .expect_err("c was never finished");
-        assert!(
-            matches!(&error, HttpError::Ended { passed } if passed.is_empty()),
-            "{error}"
-        );
+        let error = client.wait_for(|_| true, soon()).expect_err("c was never finished");
+        assert!(matches!(&error, HttpError::Ended { passed } if passed.is_empty()), "{error}");
         assert!(!client.ended_cleanly());
     }
 
@@ -276,9 +246,7 @@ mod tests {
     fn another_answer_is_an_error_that_shows_it() {
         let (address, sender) = server();
         let answer = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nnope";
-        sender
-            .send(answer)
-            .expect("the server thread waits for pieces");
+        sender.send(answer).expect("the server thread waits for pieces");
         let error = SseClient::open(address, "/", &[], TIMEOUT).expect_err("401 is no stream");
         assert!(error.to_string().contains("401 Unauthorized"), "{error}");
         assert!(error.to_string().contains("nope"), "{error}");

@@ -50,9 +50,7 @@ fn postgres_folders() -> Vec<PathBuf> {
 
 fn is_executable(program: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    program
-        .metadata()
-        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+    program.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

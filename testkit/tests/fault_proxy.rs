@@ -13,9 +13,7 @@ const SHORT: Duration = Duration::from_millis(60);
 /// Echoes every connection, each byte xor `mask`; tells how each connection ended.
 fn echo(mask: u8) -> (SocketAddr, mpsc::Receiver<Option<ErrorKind>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    let address = listener
-        .local_addr()
-        .expect("a bound socket has an address");
+    let address = listener.local_addr().expect("a bound socket has an address");
     let (ends, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -44,9 +42,7 @@ fn echo_one(mut stream: TcpStream, mask: u8) -> Option<ErrorKind> {
 
 fn connect(proxy: &FaultProxy) -> TcpStream {
     let stream = TcpStream::connect(proxy.address()).expect("the proxy listens");
-    stream
-        .set_read_timeout(Some(TIMEOUT))
-        .expect("a fresh socket takes options");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a fresh socket takes options");
     stream
 }
 
@@ -59,13 +55,9 @@ fn exchange(stream: &mut TcpStream, text: &str) -> String {
 
 /// Whether nothing comes for a little while.
 fn is_silent(stream: &mut TcpStream) -> bool {
-    stream
-        .set_read_timeout(Some(SHORT))
-        .expect("an open socket takes options");
+    stream.set_read_timeout(Some(SHORT)).expect("an open socket takes options");
     let read = stream.read(&mut [0; 64]);
-    stream
-        .set_read_timeout(Some(TIMEOUT))
-        .expect("an open socket takes options");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("an open socket takes options");
     read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
@@ -75,17 +67,12 @@ fn without_faults_bytes_and_ends_pass() {
     let proxy = FaultProxy::start(server).expect("the proxy starts");
     let mut client = connect(&proxy);
     assert_eq!(exchange(&mut client, "hello"), "hello");
-    client
-        .shutdown(std::net::Shutdown::Write)
-        .expect("the socket is open");
+    client.shutdown(std::net::Shutdown::Write).expect("the socket is open");
     assert_eq!(ends.recv_timeout(TIMEOUT), Ok(None));
     assert_eq!(client.read(&mut [0; 8]).expect("the end comes back"), 0);
     assert!(proxy.wait_for_connections(0, TIMEOUT));
     let stats = proxy.stats();
-    assert_eq!(
-        (stats.accepted, stats.bytes_to_server, stats.bytes_to_client),
-        (1, 5, 5)
-    );
+    assert_eq!((stats.accepted, stats.bytes_to_server, stats.bytes_to_client), (1, 5, 5));
     assert_eq!(stats.cuts, 0);
 }
 
@@ -97,10 +84,7 @@ fn a_reset_of_one_side_resets_the_other() {
     let mut client = connect(&outer);
     exchange(&mut client, "x");
     outer.cut_open(Cut::Reset);
-    assert_eq!(
-        ends.recv_timeout(TIMEOUT),
-        Ok(Some(ErrorKind::ConnectionReset))
-    );
+    assert_eq!(ends.recv_timeout(TIMEOUT), Ok(Some(ErrorKind::ConnectionReset)));
 }
 
 #[test]
@@ -112,10 +96,7 @@ fn a_cut_ends_both_sides_as_asked() {
     proxy.cut_open(Cut::Reset);
     let error = reset.read(&mut [0; 8]).expect_err("a reset is an error");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    assert_eq!(
-        ends.recv_timeout(TIMEOUT),
-        Ok(Some(ErrorKind::ConnectionReset))
-    );
+    assert_eq!(ends.recv_timeout(TIMEOUT), Ok(Some(ErrorKind::ConnectionReset)));
 
     let mut closed = connect(&proxy);
     exchange(&mut closed, "x");
@@ -138,16 +119,8 @@ fn new_connections_alone_can_be_refused_and_the_target_moved() {
     assert!(connect(&proxy).read(&mut [0; 8]).is_err());
     proxy.set_fault_for_new(Fault::None);
     proxy.set_target(second);
-    assert_eq!(
-        exchange(&mut connect(&proxy), "ab"),
-        "`c",
-        "the second server answers"
-    );
-    assert_eq!(
-        exchange(&mut old, "ab"),
-        "ab",
-        "the old connection stays where it was"
-    );
+    assert_eq!(exchange(&mut connect(&proxy), "ab"), "`c", "the second server answers");
+    assert_eq!(exchange(&mut old, "ab"), "ab", "the old connection stays where it was");
 }
 
 #[test]
@@ -163,22 +136,13 @@ fn a_stall_holds_one_direction_until_healed() {
         let deadline = Instant::now() + TIMEOUT;
         let is_open_upwards = direction == Direction::ToClient;
         while is_open_upwards && proxy.stats().bytes_to_server < 5 {
-            assert!(
-                Instant::now() < deadline,
-                "the way to the server is not stalled"
-            );
+            assert!(Instant::now() < deadline, "the way to the server is not stalled");
             std::thread::yield_now();
         }
-        assert_eq!(
-            proxy.stats().bytes_to_server == 5,
-            is_open_upwards,
-            "{direction:?}"
-        );
+        assert_eq!(proxy.stats().bytes_to_server == 5, is_open_upwards, "{direction:?}");
         proxy.heal();
         let mut back = [0; 4];
-        client
-            .read_exact(&mut back)
-            .expect("it comes after healing");
+        client.read_exact(&mut back).expect("it comes after healing");
         assert_eq!(&back, b"held");
     }
 }
@@ -204,10 +168,7 @@ fn a_delay_shifts_bytes_without_thinning_them() {
     let (server, _ends) = echo(0);
     let proxy = FaultProxy::start(server).expect("the proxy starts");
     let by = Duration::from_millis(80);
-    proxy.set_fault(Fault::Delay {
-        direction: Direction::ToClient,
-        by,
-    });
+    proxy.set_fault(Fault::Delay { direction: Direction::ToClient, by });
     let mut client = connect(&proxy);
     let begin = Instant::now();
     for _ in 0..10 {
@@ -225,11 +186,7 @@ fn slow_bytes_take_their_time() {
     let (server, _ends) = echo(0);
     let proxy = FaultProxy::start(server).expect("the proxy starts");
     let every = Duration::from_millis(5);
-    proxy.set_fault(Fault::SlowBytes {
-        direction: Direction::ToServer,
-        bytes: 2,
-        every,
-    });
+    proxy.set_fault(Fault::SlowBytes { direction: Direction::ToServer, bytes: 2, every });
     let begin = Instant::now();
     assert_eq!(exchange(&mut connect(&proxy), "0123456789"), "0123456789");
     assert!(begin.elapsed() >= every * 4, "{:?}", begin.elapsed());
@@ -240,11 +197,7 @@ fn a_truncation_lets_exactly_so_many_bytes_through() {
     let (server, _ends) = echo(0);
     let proxy = FaultProxy::start(server).expect("the proxy starts");
     for (after, cut) in [(0, Cut::Close), (7, Cut::Close), (7, Cut::Reset)] {
-        proxy.set_fault(Fault::Truncate {
-            direction: Direction::ToClient,
-            after,
-            cut,
-        });
+        proxy.set_fault(Fault::Truncate { direction: Direction::ToClient, after, cut });
         let mut client = connect(&proxy);
         let mut back = Vec::new();
         let mut result = Ok(0);
@@ -254,10 +207,7 @@ fn a_truncation_lets_exactly_so_many_bytes_through() {
         }
         assert_eq!(back, &b"0123456789"[..back.len()]);
         assert_eq!(back.len() as u64, after);
-        assert!(
-            after == 0 || result.is_err() == (cut == Cut::Reset),
-            "{cut:?} {result:?}"
-        );
+        assert!(after == 0 || result.is_err() == (cut == Cut::Reset), "{cut:?} {result:?}");
     }
 }
 
@@ -273,15 +223,8 @@ fn half_open_connections_stay_so_whatever_happens() {
     proxy.heal();
     assert!(is_silent(&mut client));
     drop(client);
-    assert!(
-        ends.recv_timeout(SHORT).is_err(),
-        "the server does not learn of the client's end"
-    );
-    assert_eq!(
-        exchange(&mut connect(&proxy), "y"),
-        "y",
-        "new connections are whole"
-    );
+    assert!(ends.recv_timeout(SHORT).is_err(), "the server does not learn of the client's end");
+    assert_eq!(exchange(&mut connect(&proxy), "y"), "y", "new connections are whole");
     assert_eq!(proxy.connections()[0], 1);
     proxy.set_fault_of(1, Fault::Cut(Cut::Close));
     assert_eq!(ends.recv_timeout(TIMEOUT), Ok(None));
@@ -292,12 +235,7 @@ fn chaos_ends_every_connection_and_healing_ends_the_chaos() {
     let (server, _ends) = echo(0);
     let proxy = FaultProxy::start(server).expect("the proxy starts");
     let time_max = Duration::from_millis(40);
-    proxy.set_chaos(Some(Chaos {
-        seed: 11,
-        time_max,
-        bytes_max: 200,
-        half_open: false,
-    }));
+    proxy.set_chaos(Some(Chaos { seed: 11, time_max, bytes_max: 200, half_open: false }));
     for _ in 0..30 {
         let mut client = connect(&proxy);
         let mut buffer = [0; 16];

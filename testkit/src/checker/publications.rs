@@ -42,21 +42,11 @@ impl Publications {
     /// Takes the next record; those of subscribers and of the log are ignored.
     pub(super) fn read(&mut self, record: &Record, report: &mut Report) {
         match record {
-            Record::Publish {
-                key,
-                channel,
-                hash,
-                volatile,
-                ..
-            } => {
+            Record::Publish { key, channel, hash, volatile, .. } => {
                 report.attempts += 1;
                 self.attempt(key, channel, hash, *volatile, report);
             }
-            Record::Ack {
-                key,
-                id,
-                durability,
-            } => {
+            Record::Ack { key, id, durability } => {
                 if let Some(publication) = self.outcome(key, report) {
                     publication.ack(key, id.as_deref(), *durability, report);
                 }
@@ -104,17 +94,10 @@ impl Publications {
 
     /// Only channels whose publishers keep journals can be judged.
     fn judge_phantoms(&self, log: &StoredLog, report: &mut Report) {
-        let journalled: HashSet<&str> = self
-            .by_key
-            .values()
-            .map(|publication| publication.channel.as_str())
-            .collect();
+        let journalled: HashSet<&str> = self.by_key.values().map(|publication| publication.channel.as_str()).collect();
         for entry in log.entries() {
             let channel = log.channel(entry.channel);
-            let is_known = entry
-                .key
-                .as_ref()
-                .is_some_and(|key| self.by_key.contains_key(&**key));
+            let is_known = entry.key.as_ref().is_some_and(|key| self.by_key.contains_key(&**key));
             if !is_known && journalled.contains(channel) {
                 let (id, key) = (&entry.id, &entry.key);
                 let message = format!("{id} in {channel} has key {key:?}, which nobody published");
@@ -123,26 +106,16 @@ impl Publications {
         }
     }
 
-    fn attempt(
-        &mut self,
-        key: &str,
-        channel: &str,
-        hash: &str,
-        is_volatile: bool,
-        report: &mut Report,
-    ) {
-        let publication = self
-            .by_key
-            .entry(key.to_owned())
-            .or_insert_with(|| Publication {
-                channel: channel.to_owned(),
-                hashes: Vec::new(),
-                is_volatile,
-                attempts: 0,
-                refused: 0,
-                acked_id: None,
-                is_in_memory: false,
-            });
+    fn attempt(&mut self, key: &str, channel: &str, hash: &str, is_volatile: bool, report: &mut Report) {
+        let publication = self.by_key.entry(key.to_owned()).or_insert_with(|| Publication {
+            channel: channel.to_owned(),
+            hashes: Vec::new(),
+            is_volatile,
+            attempts: 0,
+            refused: 0,
+            acked_id: None,
+            is_in_memory: false,
+        });
         publication.attempts += 1;
         if !publication.has_content(hash) {
             publication.hashes.push(hash.to_owned());
@@ -191,10 +164,7 @@ impl Publication {
         }
         let channel = log.channel(entry.channel);
         if channel != self.channel {
-            let message = format!(
-                "{id}, key {key}: stored in {channel}, sent to {}",
-                self.channel
-            );
+            let message = format!("{id}, key {key}: stored in {channel}, sent to {}", self.channel);
             report.violate(Rule::StoredChannel, message);
         }
         if self.refused == self.attempts {
@@ -207,10 +177,7 @@ impl Publication {
 
 fn judge_ack(key: &str, id: &str, stored: Option<&Entry>, report: &mut Report) {
     match stored {
-        None => report.violate(
-            Rule::LostAck,
-            format!("key {key} acknowledged as {id} is lost"),
-        ),
+        None => report.violate(Rule::LostAck, format!("key {key} acknowledged as {id} is lost")),
         Some(entry) if *entry.id != *id => {
             let message = format!("key {key} was acknowledged as {id}, stored as {}", entry.id);
             report.violate(Rule::AckMismatch, message);

@@ -41,14 +41,7 @@ pub(super) struct StoredLog {
 
 impl StoredLog {
     /// Takes the next line of a channel's dump.
-    pub(super) fn push(
-        &mut self,
-        id: &str,
-        channel: &str,
-        key: Option<&str>,
-        hash: &str,
-        report: &mut Report,
-    ) {
+    pub(super) fn push(&mut self, id: &str, channel: &str, key: Option<&str>, hash: &str, report: &mut Report) {
         let Some(place) = self.place(id) else {
             return report.violate(Rule::Malformed, format!("stored id {id:?} is no position"));
         };
@@ -78,19 +71,11 @@ impl StoredLog {
     pub(super) fn seal(&mut self, report: &mut Report) {
         self.rank_epochs(report);
         let ranks = &self.ranks;
-        self.entries.sort_by_key(|entry| {
-            (
-                ranks.get(&entry.place.epoch).copied(),
-                entry.place.offset,
-                entry.place.sub,
-            )
-        });
+        self.entries.sort_by_key(|entry| (ranks.get(&entry.place.epoch).copied(), entry.place.offset, entry.place.sub));
         for pair in self.entries.windows(2) {
             if pair[0].place == pair[1].place {
-                let message = format!(
-                    "{} is stored twice: key {:?} and key {:?}",
-                    pair[0].id, pair[0].key, pair[1].key
-                );
+                let message =
+                    format!("{} is stored twice: key {:?} and key {:?}", pair[0].id, pair[0].key, pair[1].key);
                 report.violate(Rule::StoredIdTwice, message);
             }
         }
@@ -147,11 +132,7 @@ impl StoredLog {
             if is_decimal { text.parse().ok() } else { None }
         };
         let (offset, sub) = (number(offset)?, number(sub)?);
-        Some(Place {
-            epoch: self.epochs.number(epoch),
-            offset,
-            sub,
-        })
+        Some(Place { epoch: self.epochs.number(epoch), offset, sub })
     }
 
     /// Which of two positions is first; `None` when the log does not tell.
@@ -160,20 +141,14 @@ impl StoredLog {
         if left.epoch == right.epoch {
             return Some(within);
         }
-        Some(
-            self.ranks
-                .get(&left.epoch)?
-                .cmp(self.ranks.get(&right.epoch)?),
-        )
+        Some(self.ranks.get(&left.epoch)?.cmp(self.ranks.get(&right.epoch)?))
     }
 
     /// The number of entries at or before a place; `None` when the log does not know its epoch.
     pub(super) fn count_to(&self, place: Place) -> Option<usize> {
         self.ranks.get(&place.epoch)?;
-        let is_covered = |entry: &Entry| {
-            self.compare(entry.place, place)
-                .is_some_and(|order| order != Ordering::Greater)
-        };
+        let is_covered =
+            |entry: &Entry| self.compare(entry.place, place).is_some_and(|order| order != Ordering::Greater);
         Some(self.entries.partition_point(is_covered))
     }
 
@@ -201,12 +176,10 @@ impl StoredLog {
     /// For each channel of the log whether one of the patterns means it.
     pub(super) fn filter(&self, patterns: &[String]) -> Vec<bool> {
         let is_meant = |channel: &Rc<str>| {
-            patterns
-                .iter()
-                .any(|pattern| match pattern.strip_suffix('*') {
-                    Some(prefix) => channel.starts_with(prefix),
-                    None => **channel == **pattern,
-                })
+            patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => channel.starts_with(prefix),
+                None => **channel == **pattern,
+            })
         };
         self.channels.names.iter().map(is_meant).collect()
     }

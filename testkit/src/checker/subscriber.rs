@@ -70,22 +70,12 @@ impl Subscriber {
             report.violate(Rule::Malformed, message);
         }
         match record {
-            Record::Attach {
-                last_event_id,
-                channels,
-                ..
-            } => {
+            Record::Attach { last_event_id, channels, .. } => {
                 report.attaches += 1;
                 self.attach(last_event_id.as_deref(), channels, log);
             }
             Record::Hello { id, .. } => self.hello(id.as_deref(), log),
-            Record::Event {
-                id,
-                channel,
-                key,
-                hash,
-                ..
-            } => {
+            Record::Event { id, channel, key, hash, .. } => {
                 report.events += 1;
                 let received = Received {
                     id: id.as_deref().unwrap_or_default(),
@@ -97,11 +87,7 @@ impl Subscriber {
                     self.event(&received, log, report);
                 }
             }
-            Record::Gap {
-                requested,
-                resumed_from,
-                ..
-            } => {
+            Record::Gap { requested, resumed_from, .. } => {
                 report.gaps += 1;
                 self.gap(requested.as_deref(), resumed_from.as_deref(), log, report);
             }
@@ -144,13 +130,7 @@ impl Subscriber {
         }
     }
 
-    fn gap(
-        &mut self,
-        requested: Option<&str>,
-        resumed_from: Option<&str>,
-        log: &mut StoredLog,
-        report: &mut Report,
-    ) {
+    fn gap(&mut self, requested: Option<&str>, resumed_from: Option<&str>, log: &mut StoredLog, report: &mut Report) {
         let requested = requested.and_then(|id| log.place(id));
         if let (Covered::To(covered), Some(requested)) = (self.covered, requested)
             && log.compare(covered, requested) == Some(Ordering::Less)
@@ -244,13 +224,7 @@ impl Subscriber {
         }
     }
 
-    fn compare_content(
-        &self,
-        received: &Received<'_>,
-        entry: &Entry,
-        log: &StoredLog,
-        report: &mut Report,
-    ) {
+    fn compare_content(&self, received: &Received<'_>, entry: &Entry, log: &StoredLog, report: &mut Report) {
         let (name, id) = (&self.name, &entry.id);
         let channel = log.channel(entry.channel);
         let is_same = received.key == entry.key.as_deref()
@@ -287,10 +261,7 @@ impl Subscriber {
     }
 
     fn follows(&self, entry: &Entry) -> bool {
-        self.follows
-            .get(entry.channel as usize)
-            .copied()
-            .unwrap_or(false)
+        self.follows.get(entry.channel as usize).copied().unwrap_or(false)
     }
 
     /// The number of entries strictly before a place.

@@ -69,33 +69,21 @@ const TRUE_RUN: &str = r#"
 /// and the text put in its place.
 const LIES: &[(Rule, &str, &str)] = &[
     // An acknowledged entry has vanished, from the log and from everyone's sight.
-    (
-        Rule::LostAck,
-        r#"{"kind":"stored","id":"e1-4","channel":"b","key":"k4","hash":"h4"}"#,
-        "",
-    ),
+    (Rule::LostAck, r#"{"kind":"stored","id":"e1-4","channel":"b","key":"k4","hash":"h4"}"#, ""),
     (
         Rule::LostAck,
         r#"{"kind":"publish","publisher":"p2","key":"v1""#,
         r#"{"kind":"ack","key":"k7","id":"e1-7","durability":"disk"}
 {"kind":"publish","publisher":"p2","key":"v1""#,
     ),
-    (
-        Rule::AckMismatch,
-        r#""key":"k4","id":"e1-4","durability""#,
-        r#""key":"k4","id":"e1-5","durability""#,
-    ),
+    (Rule::AckMismatch, r#""key":"k4","id":"e1-4","durability""#, r#""key":"k4","id":"e1-5","durability""#),
     (
         Rule::AckChanged,
         r#"{"kind":"publish","publisher":"p2","key":"k4""#,
         r#"{"kind":"ack","key":"k3","id":"e1-9","durability":"disk"}
 {"kind":"publish","publisher":"p2","key":"k4""#,
     ),
-    (
-        Rule::IdReused,
-        r#""key":"k4","id":"e1-4","durability""#,
-        r#""key":"k4","id":"e1-3","durability""#,
-    ),
+    (Rule::IdReused, r#""key":"k4","id":"e1-4","durability""#, r#""key":"k4","id":"e1-3","durability""#),
     (
         Rule::DurabilityDowngraded,
         r#""key":"k4","id":"e1-4","durability":"disk""#,
@@ -133,16 +121,8 @@ const LIES: &[(Rule, &str, &str)] = &[
         r#"{"kind":"stored","id":"e1-7","channel":"a","key":"k8","hash":"h8"}
 {"kind":"stored","id":"e1-2""#,
     ),
-    (
-        Rule::StoredHash,
-        r#""key":"k1","channel":"a","hash":"h1""#,
-        r#""key":"k1","channel":"a","hash":"h0""#,
-    ),
-    (
-        Rule::StoredChannel,
-        r#""key":"k1","channel":"a","hash":"h1""#,
-        r#""key":"k1","channel":"b","hash":"h1""#,
-    ),
+    (Rule::StoredHash, r#""key":"k1","channel":"a","hash":"h1""#, r#""key":"k1","channel":"a","hash":"h0""#),
+    (Rule::StoredChannel, r#""key":"k1","channel":"a","hash":"h1""#, r#""key":"k1","channel":"b","hash":"h1""#),
     (
         Rule::StoredRefused,
         r#"{"kind":"unknown","key":"k5"}"#,
@@ -215,16 +195,8 @@ const LIES: &[(Rule, &str, &str)] = &[
         r#"{"kind":"event","client":"s3","id":"e1-2","channel":"b","key":"k2","hash":"h2"}
 {"kind":"event","client":"s3","id":"e1-3""#,
     ),
-    (
-        Rule::Hole,
-        r#"{"kind":"event","client":"s1","id":"e1-2","channel":null,"key":"k2","hash":"h2"}"#,
-        "",
-    ),
-    (
-        Rule::Hole,
-        r#"{"kind":"event","client":"s3","id":"e1-1","channel":"a","key":"k1","hash":"h1"}"#,
-        "",
-    ),
+    (Rule::Hole, r#"{"kind":"event","client":"s1","id":"e1-2","channel":null,"key":"k2","hash":"h2"}"#, ""),
+    (Rule::Hole, r#"{"kind":"event","client":"s3","id":"e1-1","channel":"a","key":"k1","hash":"h1"}"#, ""),
     // Lost just after the hello: the next connection asks too late in good faith.
     (
         Rule::Hole,
@@ -233,62 +205,18 @@ const LIES: &[(Rule, &str, &str)] = &[
 {"kind":"attach","client":"s1","lastEventId":"e1-4","channels":["a","b"]}"#,
     ),
     // The gap tells of less than is missing.
-    (
-        Rule::Hole,
-        r#""requested":"e1-3","resumedFrom":"e1-5""#,
-        r#""requested":"e1-3","resumedFrom":"e1-4""#,
-    ),
-    (
-        Rule::Hole,
-        r#""requested":"e1-3","resumedFrom":"e1-5""#,
-        r#""requested":"e1-5","resumedFrom":"e1-5""#,
-    ),
-    (
-        Rule::Hole,
-        r#"{"kind":"gap","client":"s2","requested":"e1-3","resumedFrom":"e1-5","reason":"retention"}"#,
-        "",
-    ),
+    (Rule::Hole, r#""requested":"e1-3","resumedFrom":"e1-5""#, r#""requested":"e1-3","resumedFrom":"e1-4""#),
+    (Rule::Hole, r#""requested":"e1-3","resumedFrom":"e1-5""#, r#""requested":"e1-5","resumedFrom":"e1-5""#),
+    (Rule::Hole, r#"{"kind":"gap","client":"s2","requested":"e1-3","resumedFrom":"e1-5","reason":"retention"}"#, ""),
     // A direct message does not excuse the stored entry before it.
-    (
-        Rule::Hole,
-        r#"{"kind":"event","client":"s1","id":"e1-5","channel":"a","key":"k5","hash":"h5"}"#,
-        "",
-    ),
-    (
-        Rule::EpochSwitch,
-        r#"{"kind":"gap","client":"s4","requested":"old-77","resumedFrom":null,"reason":"epoch"}"#,
-        "",
-    ),
-    (
-        Rule::NotAtEnd,
-        r#"{"kind":"event","client":"s2","id":"e1-6","channel":"a","key":"k8","hash":"h8"}"#,
-        "",
-    ),
-    (
-        Rule::Malformed,
-        r#"{"kind":"attach","client":"s3","lastEventId":"earliest","channels":["a*"]}"#,
-        "",
-    ),
-    (
-        Rule::Malformed,
-        r#"{"kind":"publish","publisher":"p1","key":"k2","channel":"b","hash":"h2"}"#,
-        "",
-    ),
-    (
-        Rule::Malformed,
-        r#"{"kind":"stored","id":"e1-4""#,
-        r#"{"kind":"stored","id":"E1-4""#,
-    ),
-    (
-        Rule::Malformed,
-        r#"{"kind":"event","client":"s4","id":"e1-4""#,
-        r#"{"kind":"event","client":"s4","id":"e1-+4""#,
-    ),
-    (
-        Rule::Malformed,
-        r#""key":"k4","id":"e1-4","durability""#,
-        r#""key":"k4","id":null,"durability""#,
-    ),
+    (Rule::Hole, r#"{"kind":"event","client":"s1","id":"e1-5","channel":"a","key":"k5","hash":"h5"}"#, ""),
+    (Rule::EpochSwitch, r#"{"kind":"gap","client":"s4","requested":"old-77","resumedFrom":null,"reason":"epoch"}"#, ""),
+    (Rule::NotAtEnd, r#"{"kind":"event","client":"s2","id":"e1-6","channel":"a","key":"k8","hash":"h8"}"#, ""),
+    (Rule::Malformed, r#"{"kind":"attach","client":"s3","lastEventId":"earliest","channels":["a*"]}"#, ""),
+    (Rule::Malformed, r#"{"kind":"publish","publisher":"p1","key":"k2","channel":"b","hash":"h2"}"#, ""),
+    (Rule::Malformed, r#"{"kind":"stored","id":"e1-4""#, r#"{"kind":"stored","id":"E1-4""#),
+    (Rule::Malformed, r#"{"kind":"event","client":"s4","id":"e1-4""#, r#"{"kind":"event","client":"s4","id":"e1-+4""#),
+    (Rule::Malformed, r#""key":"k4","id":"e1-4","durability""#, r#""key":"k4","id":null,"durability""#),
     (
         Rule::Malformed,
         r#"{"kind":"ack","key":"k8""#,
@@ -321,24 +249,15 @@ fn every_planted_lie_is_found_by_its_rule() {
     for (rule, old, new) in LIES {
         assert_eq!(TRUE_RUN.matches(old).count(), 1, "{rule:?}: {old}");
         let report = check(&records(&TRUE_RUN.replace(old, new)), COMPLETE);
-        let is_found = report
-            .violations
-            .iter()
-            .any(|violation| violation.rule == *rule);
-        assert!(
-            is_found,
-            "{rule:?} did not find\n{old}\n=>\n{new}\nonly {report}"
-        );
+        let is_found = report.violations.iter().any(|violation| violation.rule == *rule);
+        assert!(is_found, "{rule:?} did not find\n{old}\n=>\n{new}\nonly {report}");
     }
 }
 
 #[test]
 fn every_rule_has_a_lie_planted_for_it() {
     for rule in Rule::ALL {
-        assert!(
-            LIES.iter().any(|(planted, ..)| *planted == rule),
-            "{rule:?}"
-        );
+        assert!(LIES.iter().any(|(planted, ..)| *planted == rule), "{rule:?}");
     }
 }
 
@@ -372,11 +291,7 @@ fn files_give_the_same_verdict_however_the_records_are_spread() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let paths = ["stored", "s1", "rest"].map(|name| folder.path().join(name));
     let lines = |meant: fn(&str) -> bool| -> String {
-        TRUE_RUN
-            .lines()
-            .filter(|line| meant(line))
-            .map(|line| format!("{line}\n"))
-            .collect()
+        TRUE_RUN.lines().filter(|line| meant(line)).map(|line| format!("{line}\n")).collect()
     };
     let is_stored = |line: &str| line.contains("\"stored\"");
     let is_s1 = |line: &str| line.contains("\"s1\"");
@@ -390,16 +305,12 @@ fn files_give_the_same_verdict_however_the_records_are_spread() {
 
 #[test]
 fn a_flood_of_violations_is_counted_and_cut() {
-    let mut run =
-        r#"{"kind":"attach","client":"s","lastEventId":null,"channels":["a"]}"#.to_owned();
+    let mut run = r#"{"kind":"attach","client":"s","lastEventId":null,"channels":["a"]}"#.to_owned();
     for offset in 1..=2_000 {
         run.push_str(&format!(
             "\n{{\"kind\":\"event\",\"client\":\"s\",\"id\":\"e-{offset}\",\"channel\":\"a\",\"key\":null,\"hash\":\"h\"}}"
         ));
     }
     let report = check(&records(&run), Options::default());
-    assert_eq!(
-        (report.violation_count, report.violations.len()),
-        (2_000, VIOLATIONS_MAX)
-    );
+    assert_eq!((report.violation_count, report.violations.len()), (2_000, VIOLATIONS_MAX));
 }

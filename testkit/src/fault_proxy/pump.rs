@@ -47,18 +47,9 @@ pub(super) async fn connect_and_forward(
     let result = {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
-        let up = Flow {
-            direction: Direction::ToServer,
-            count: &shared.bytes_to_server,
-        };
-        let down = Flow {
-            direction: Direction::ToClient,
-            count: &shared.bytes_to_client,
-        };
-        tokio::try_join!(
-            pump(from_client, to_server, up, faults.clone()),
-            pump(from_server, to_client, down, faults),
-        )
+        let up = Flow { direction: Direction::ToServer, count: &shared.bytes_to_server };
+        let down = Flow { direction: Direction::ToClient, count: &shared.bytes_to_client };
+        tokio::try_join!(pump(from_client, to_server, up, faults.clone()), pump(from_server, to_client, down, faults),)
     };
     let cut = match result {
         Ok(_) => return,
@@ -114,28 +105,14 @@ impl Plan {
         };
         let applies = |direction| direction == flow || direction == Direction::Both;
         match fault {
-            Fault::Stall(direction) if applies(direction) => Self {
-                is_stalled: true,
-                ..free
-            },
+            Fault::Stall(direction) if applies(direction) => Self { is_stalled: true, ..free },
             Fault::Delay { direction, by } if applies(direction) => Self { delay: by, ..free },
-            Fault::SlowBytes {
-                direction,
-                bytes,
-                every,
-            } if applies(direction) => Self {
-                write_bytes_max: bytes.max(1),
-                pause: every,
-                ..free
-            },
-            Fault::Truncate {
-                direction,
-                after,
-                cut,
-            } if applies(direction) => Self {
-                truncate: Some((after, cut)),
-                ..free
-            },
+            Fault::SlowBytes { direction, bytes, every } if applies(direction) => {
+                Self { write_bytes_max: bytes.max(1), pause: every, ..free }
+            }
+            Fault::Truncate { direction, after, cut } if applies(direction) => {
+                Self { truncate: Some((after, cut)), ..free }
+            }
             Fault::None
             | Fault::Cut(_)
             | Fault::HalfOpen
@@ -149,8 +126,7 @@ impl Plan {
     /// How many bytes may be written at once now.
     fn allowance(&self) -> usize {
         let left = self.truncate.map_or(u64::MAX, |(left, _)| left);
-        self.write_bytes_max
-            .min(usize::try_from(left).unwrap_or(usize::MAX))
+        self.write_bytes_max.min(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
     /// Counts bytes that were written; the error is the end of a truncated connection.
@@ -194,9 +170,7 @@ impl Queue {
     }
 
     fn is_at_end(&self) -> bool {
-        self.pieces
-            .front()
-            .is_some_and(|(_, piece)| piece.is_empty())
+        self.pieces.front().is_some_and(|(_, piece)| piece.is_empty())
     }
 
     fn advance(&mut self, count: usize) {
@@ -228,10 +202,7 @@ async fn pump(
     let mut not_before = Instant::now();
     loop {
         let now = Instant::now();
-        let due = queue
-            .due()
-            .map(|due| due.max(not_before))
-            .filter(|_| !plan.is_stalled);
+        let due = queue.due().map(|due| due.max(not_before)).filter(|_| !plan.is_stalled);
         let is_due = due.is_some_and(|due| due <= now);
         if is_due && queue.is_at_end() {
             // A failed shutdown means that the receiver is gone; the other pump will see it.

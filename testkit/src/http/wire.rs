@@ -56,11 +56,7 @@ impl Wire {
         let failed = |source| HttpError::Connect { address, source };
         let stream = TcpStream::connect_timeout(&address, remaining(deadline)).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        Ok(Self {
-            stream,
-            buffer: Vec::new(),
-            framing: Framing::UntilClose,
-        })
+        Ok(Self { stream, buffer: Vec::new(), framing: Framing::UntilClose })
     }
 
     /// The socket below, for tests that set its options or shut one direction.
@@ -74,9 +70,7 @@ impl Wire {
     /// # Errors
     /// [`HttpError::Broken`], or [`HttpError::Deadline`] when the server does not read.
     pub fn write(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), HttpError> {
-        self.stream
-            .set_write_timeout(Some(remaining(deadline)))
-            .map_err(HttpError::Broken)?;
+        self.stream.set_write_timeout(Some(remaining(deadline))).map_err(HttpError::Broken)?;
         match self.stream.write_all(bytes) {
             Ok(()) => Ok(()),
             Err(error) if is_timeout(&error) => Err(self.deadline_passed()),
@@ -92,9 +86,7 @@ impl Wire {
     /// # Errors
     /// [`HttpError::Broken`].
     pub fn shutdown_write(&self) -> Result<(), HttpError> {
-        self.stream
-            .shutdown(Shutdown::Write)
-            .map_err(HttpError::Broken)
+        self.stream.shutdown(Shutdown::Write).map_err(HttpError::Broken)
     }
 
     /// Reads the head of the answer to a request of that method, skipping interim (1xx) ones.
@@ -132,11 +124,7 @@ impl Wire {
                 Framing::ChunkData(left) => {
                     let piece = self.take_some(left, deadline)?;
                     let left = left - piece.len() as u64;
-                    self.framing = if left == 0 {
-                        Framing::ChunkEnd
-                    } else {
-                        Framing::ChunkData(left)
-                    };
+                    self.framing = if left == 0 { Framing::ChunkEnd } else { Framing::ChunkData(left) };
                     return Ok(Some(piece));
                 }
                 Framing::ChunkSize => {
@@ -182,10 +170,7 @@ impl Wire {
         let is_http = matches!(version, "HTTP/1.1" | "HTTP/1.0");
         expect_rule(is_http, "a status line begins with HTTP/1.x", &status_line)?;
         let code = parts.next().unwrap_or_default();
-        let status = code
-            .parse()
-            .ok()
-            .filter(|status| (100..600).contains(status));
+        let status = code.parse().ok().filter(|status| (100..600).contains(status));
         expect_rule(status.is_some(), "a status is 100 to 599", &status_line)?;
         let reason = parts.next().unwrap_or_default().to_owned();
         let mut headers = Vec::new();
@@ -193,11 +178,7 @@ impl Wire {
             let line = self.read_line(deadline)?;
             if line.is_empty() {
                 let status = status.unwrap_or_default();
-                return Ok(Head {
-                    status,
-                    reason,
-                    headers,
-                });
+                return Ok(Head { status, reason, headers });
             }
             let field = line.split_once(':').filter(|(name, _)| is_token(name));
             expect_rule(field.is_some(), "a header is `name: value`", &line)?;
@@ -237,9 +218,7 @@ impl Wire {
             if Instant::now() >= deadline {
                 return Err(self.deadline_passed());
             }
-            self.stream
-                .set_read_timeout(Some(remaining(deadline)))
-                .map_err(HttpError::Broken)?;
+            self.stream.set_read_timeout(Some(remaining(deadline))).map_err(HttpError::Broken)?;
             match self.stream.read(&mut chunk) {
                 Ok(count) => {
                     self.buffer.extend_from_slice(&chunk[..count]);
@@ -258,15 +237,11 @@ impl Wire {
     }
 
     fn deadline_passed(&self) -> HttpError {
-        HttpError::Deadline {
-            so_far: self.so_far(),
-        }
+        HttpError::Deadline { so_far: self.so_far() }
     }
 
     fn truncated(&self) -> HttpError {
-        HttpError::Truncated {
-            so_far: self.so_far(),
-        }
+        HttpError::Truncated { so_far: self.so_far() }
     }
 }
 
@@ -275,26 +250,15 @@ fn framing_of(method: &str, head: &Head) -> Result<Framing, HttpError> {
         return Ok(Framing::Done);
     }
     if let Some(coding) = header(&head.headers, "transfer-encoding") {
-        expect_rule(
-            coding.eq_ignore_ascii_case("chunked"),
-            "the coding is chunked",
-            coding,
-        )?;
+        expect_rule(coding.eq_ignore_ascii_case("chunked"), "the coding is chunked", coding)?;
         let has_length = header(&head.headers, "content-length").is_some();
-        expect_rule(
-            !has_length,
-            "chunked and Content-Length exclude each other",
-            coding,
-        )?;
+        expect_rule(!has_length, "chunked and Content-Length exclude each other", coding)?;
         return Ok(Framing::ChunkSize);
     }
     let Some(length) = header(&head.headers, "content-length") else {
         return Ok(Framing::UntilClose);
     };
-    let count = length
-        .parse()
-        .ok()
-        .filter(|_| length.bytes().all(|byte| byte.is_ascii_digit()));
+    let count = length.parse().ok().filter(|_| length.bytes().all(|byte| byte.is_ascii_digit()));
     expect_rule(count.is_some(), "Content-Length is a number", length)?;
     Ok(Framing::Counted(count.unwrap_or_default()))
 }
@@ -308,33 +272,24 @@ fn chunk_size(line: &str) -> Result<u64, HttpError> {
 }
 
 fn is_token(name: &str) -> bool {
-    let is_token_byte =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_token_byte)
 }
 
 fn expect_rule(holds: bool, rule: &'static str, found: &str) -> Result<(), HttpError> {
     match holds {
         true => Ok(()),
-        false => Err(HttpError::Malformed {
-            rule,
-            found: found.to_owned(),
-        }),
+        false => Err(HttpError::Malformed { rule, found: found.to_owned() }),
     }
 }
 
 fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// The time left, never zero: the socket calls refuse a zero timeout.
 fn remaining(deadline: Instant) -> Duration {
-    deadline
-        .saturating_duration_since(Instant::now())
-        .max(Duration::from_millis(1))
+    deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }
 
 const LINE_BYTES_MAX: usize = 64 * 1024;
