@@ -32,6 +32,8 @@ use disk::Disk;
 mod builder;
 mod disk;
 mod strace;
+#[cfg(test)]
+mod tests;
 
 /// Finds acknowledgements in what a program writes to anything but its data files.
 pub type Marker = fn(&[u8]) -> Vec<String>;
