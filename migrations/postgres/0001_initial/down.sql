@@ -1,0 +1,9 @@
+DROP TABLE server_settings;
+DROP TABLE video_participants;
+DROP TABLE video_rooms;
+DROP TABLE event_logs;
+DROP TABLE connections;
+DROP TABLE users;
+DROP TABLE idempotency_keys;
+DROP TABLE messages;
+DROP TABLE log_state;

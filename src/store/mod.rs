@@ -1,0 +1,108 @@
+//! The log of record in SQLite or PostgreSQL, by Diesel: implements the ports of
+//! [`crate::ports::store`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `location`, `pool`, `database` | URL, connections, transactions |
+//! | `sqlite`, `postgres` | what is special to one database |
+//! | `log_state` | epoch and head, and when they must not be trusted |
+//! | `writer`, `append`, `idempotency`, `retention` | what changes the log |
+//! | `reader`, `page`, `channels` | what reads it |
+//! | `messages`, `schema` | rows, apart from the engine's types |
+//! | `error` | causes, and what the rest of the server is told |
+//!
+//! Everything here blocks; the writer has a thread of its own, readers run on blocking threads.
+
+mod append;
+mod channels;
+mod database;
+mod error;
+mod idempotency;
+mod location;
+mod log_state;
+mod messages;
+mod migrations;
+mod page;
+mod pool;
+mod postgres;
+mod reader;
+mod retention;
+mod schema;
+mod sqlite;
+mod writer;
+
+use std::sync::Arc;
+
+use crate::ports::store::{Durability, LogReader, LogState, LogWriter};
+
+use error::Trouble;
+use location::Location;
+use pool::Connector;
+use reader::Reader;
+use writer::Writer;
+
+pub use error::OpenError;
+
+/// Which database, and how.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// `sqlite:<path>` or `postgres://…`; holds a password, so it has no `Debug`.
+    pub url: String,
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// Connections for readers; the writer has one more of its own.
+    pub readers: u32,
+}
+
+/// An open log.
+pub struct Opened {
+    /// The only one who appends. Dropping it is the clean end: with [`Durability::Os`] it syncs.
+    pub writer: Box<dyn LogWriter>,
+    /// Shared by everyone who reads.
+    pub reader: Arc<dyn LogReader>,
+    /// Where the log stands.
+    pub state: LogState,
+}
+
+/// Opens the log: creates and migrates the database where needed.
+///
+/// The epoch that this returns stays that of the log for as long as it is open: a database whose
+/// epoch changes beneath us fails every call until the server is started again.
+///
+/// # Errors
+/// [`OpenError`], with a text for the operator that shows no password.
+pub fn open(options: &StoreOptions) -> Result<Opened, OpenError> {
+    let location = Location::parse(&options.url)?;
+    migrate_at(&location)?;
+    let (writer, state) = Writer::open(location.clone(), options.durability)
+        .map_err(|trouble| OpenError::Unusable { url: location.to_string(), cause: cause(&location, &trouble) })?;
+    let reader = Reader::new(location, options.readers, state.epoch);
+    Ok(Opened { writer: Box::new(writer), reader: Arc::new(reader), state })
+}
+
+/// Creates the database where that is possible, and brings its tables up to date.
+///
+/// # Errors
+/// [`OpenError`], with a text for the operator that shows no password.
+pub fn migrate(options: &StoreOptions) -> Result<(), OpenError> {
+    migrate_at(&Location::parse(&options.url)?)
+}
+
+fn migrate_at(location: &Location) -> Result<(), OpenError> {
+    if let Location::Sqlite(path) = location {
+        sqlite::create_file(path)?;
+    }
+    let url = || location.to_string();
+    let mut link = Connector::new(location.clone())
+        .open()
+        .map_err(|trouble| OpenError::Connect { url: url(), cause: cause(location, &trouble) })?;
+    migrations::run(&mut link.database)
+        .map_err(|error| OpenError::Migrate { url: url(), cause: location.redact(&error.to_string()) })
+}
+
+fn cause(location: &Location, trouble: &Trouble) -> String {
+    location.redact(&match trouble {
+        Trouble::Connect(cause) => cause.clone(),
+        other => other.to_string(),
+    })
+}
