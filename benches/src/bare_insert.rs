@@ -47,12 +47,7 @@ pub fn run_child(launch: &Launch, directory: &Path, batch: usize, span: Duration
         .arg("bare-insert")
         .arg("--directory")
         .arg(directory)
-        .args([
-            "--batch",
-            &batch.to_string(),
-            "--seconds",
-            &span.as_secs().to_string(),
-        ])
+        .args(["--batch", &batch.to_string(), "--seconds", &span.as_secs().to_string()])
         .output()
         .during("run the bare insert loop")?;
     let rate = String::from_utf8_lossy(&output.stdout).trim().parse().ok();
@@ -68,9 +63,7 @@ pub fn run_child(launch: &Launch, directory: &Path, batch: usize, span: Duration
 /// When there is no database of Santral's under `directory`, or SQLite fails.
 pub fn run(directory: &Path, batch: usize, span: Duration) -> Result<f64> {
     let Some(original) = find_database(directory, SEARCH_DEPTH) else {
-        return Err(BenchError::Timeout {
-            what: "a database of Santral's to copy the schema from",
-        });
+        return Err(BenchError::Timeout { what: "a database of Santral's to copy the schema from" });
     };
     let copy = original.with_file_name(format!("bare-{batch}.sqlite"));
     let mut connection = SqliteConnection::establish(&copy.to_string_lossy())?;
@@ -82,11 +75,8 @@ pub fn run(directory: &Path, batch: usize, span: Duration) -> Result<f64> {
     let start = Instant::now();
     let mut rows = 0;
     while start.elapsed() < span {
-        connection.immediate_transaction(|connection| {
-            sql_query(&insert)
-                .bind::<BigInt, _>(rows)
-                .execute(connection)
-        })?;
+        connection
+            .immediate_transaction(|connection| sql_query(&insert).bind::<BigInt, _>(rows).execute(connection))?;
         rows += batch as i64;
     }
     Ok(rows as f64 / start.elapsed().as_secs_f64())
@@ -107,18 +97,14 @@ fn copy_schema(connection: &mut SqliteConnection) -> Result<()> {
 /// Makes a template row and the numbers of a batch, and returns the statement that inserts one.
 fn prepare(connection: &mut SqliteConnection, batch: usize) -> Result<String> {
     let columns: Vec<Column> =
-        sql_query("SELECT name, CAST(pk AS BIGINT) AS is_key FROM pragma_table_info('messages')")
-            .load(connection)?;
+        sql_query("SELECT name, CAST(pk AS BIGINT) AS is_key FROM pragma_table_info('messages')").load(connection)?;
     connection.batch_execute(&format!(
         "CREATE TEMP TABLE template AS SELECT * FROM original.messages LIMIT 1; \
          CREATE TEMP TABLE batch AS WITH RECURSIVE numbers(number) AS \
          (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < {batch}) \
          SELECT number FROM numbers; DETACH original;"
     ))?;
-    let names: Vec<String> = columns
-        .iter()
-        .map(|column| format!("\"{}\"", column.name))
-        .collect();
+    let names: Vec<String> = columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
     let values: Vec<String> = columns
         .iter()
         .zip(&names)
@@ -128,9 +114,7 @@ fn prepare(connection: &mut SqliteConnection, batch: usize) -> Result<String> {
         })
         .collect();
     let (names, values) = (names.join(", "), values.join(", "));
-    Ok(format!(
-        "INSERT INTO messages ({names}) SELECT {values} FROM batch, template"
-    ))
+    Ok(format!("INSERT INTO messages ({names}) SELECT {values} FROM batch, template"))
 }
 
 fn find_database(directory: &Path, depth: usize) -> Option<PathBuf> {
@@ -144,15 +128,11 @@ fn find_database(directory: &Path, depth: usize) -> Option<PathBuf> {
         }
     }
     let depth = depth.checked_sub(1)?;
-    directories
-        .iter()
-        .find_map(|directory| find_database(directory, depth))
+    directories.iter().find_map(|directory| find_database(directory, depth))
 }
 
 fn is_original(path: &Path) -> bool {
-    let ours = path
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().starts_with("bare-"));
+    let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("bare-"));
     let mut magic = [0; 16];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
     !ours && read.is_ok() && &magic == SQLITE_MAGIC
@@ -169,8 +149,7 @@ mod tests {
     fn rows_are_copied_into_the_schema_of_the_original() {
         let directory = tempfile::tempdir().expect("the system gives a directory");
         let path = directory.path().join("santral.sqlite");
-        let mut original =
-            SqliteConnection::establish(&path.to_string_lossy()).expect("a new database opens");
+        let mut original = SqliteConnection::establish(&path.to_string_lossy()).expect("a new database opens");
         original
             .batch_execute(
                 "CREATE TABLE messages (\"offset\" INTEGER PRIMARY KEY, data TEXT NOT NULL); \

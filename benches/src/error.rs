@@ -67,9 +67,6 @@ pub trait During<T> {
 
 impl<T, E: Into<io::Error>> During<T> for std::result::Result<T, E> {
     fn during(self, what: &'static str) -> Result<T> {
-        self.map_err(|source| BenchError::Io {
-            what,
-            source: source.into(),
-        })
+        self.map_err(|source| BenchError::Io { what, source: source.into() })
     }
 }

@@ -19,11 +19,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            counts: vec![0; BUCKETS],
-            total: 0,
-            max: 0,
-        }
+        Self { counts: vec![0; BUCKETS], total: 0, max: 0 }
     }
 }
 
@@ -100,9 +96,7 @@ mod tests {
     #[test]
     fn quantiles_agree_with_a_sorted_list_within_two_percent() {
         let mut histogram = Histogram::default();
-        let mut values: Vec<u64> = (1..=10_000u64)
-            .map(|number| number * number * 37 % 90_000_017)
-            .collect();
+        let mut values: Vec<u64> = (1..=10_000u64).map(|number| number * number * 37 % 90_000_017).collect();
         for &value in &values {
             histogram.record(value);
         }
@@ -111,10 +105,7 @@ mod tests {
             let exact = values[((values.len() as f64 * fraction).ceil() as usize).max(1) - 1];
             let found = histogram.quantile_ns(fraction);
             assert!(found >= exact, "{fraction}: {found} < {exact}");
-            assert!(
-                found as f64 <= exact as f64 * 1.02 + 1.0,
-                "{fraction}: {found} > {exact}"
-            );
+            assert!(found as f64 <= exact as f64 * 1.02 + 1.0, "{fraction}: {found} > {exact}");
         }
         assert_eq!(histogram.max_ns(), values[values.len() - 1]);
     }

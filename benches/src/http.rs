@@ -22,10 +22,7 @@ impl Extent {
     /// Finds where the first whole answer or request ends; `None` while more must come.
     pub fn find(input: &[u8]) -> Option<Self> {
         let head_bytes = find(input, b"\r\n\r\n")? + 4;
-        let extent = Self {
-            head_bytes,
-            body_bytes: content_length(&input[..head_bytes]),
-        };
+        let extent = Self { head_bytes, body_bytes: content_length(&input[..head_bytes]) };
         (input.len() >= extent.bytes()).then_some(extent)
     }
 }

@@ -28,12 +28,7 @@ struct Cli {
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = parse_variable)]
     santral_env: Vec<(String, String)>,
     /// Servers to measure.
-    #[arg(
-        long,
-        global = true,
-        value_delimiter = ',',
-        default_value = "floor,santral,nchan,express"
-    )]
+    #[arg(long, global = true, value_delimiter = ',', default_value = "floor,santral,nchan,express")]
     servers: Vec<ServerKind>,
     /// Repetitions of each measurement; the median counts.
     #[arg(long, global = true, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=20))]
@@ -59,6 +54,9 @@ enum Commands {
         /// How many readers, one or more sizes.
         #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
         readers: Vec<usize>,
+        /// Milliseconds between a publication's last receipt and the next publication.
+        #[arg(long, default_value_t = runs::fanout::PAUSE_MS)]
+        pause_ms: u64,
     },
     /// The highest rate to 1,000 readers.
     Sustained,
@@ -112,18 +110,14 @@ fn main() -> ExitCode {
 fn execute(cli: Cli) -> Result<bool> {
     let sections = match &cli.command {
         Commands::Floor { port } => return floor::serve(*port).map(|()| true),
-        Commands::BareInsert {
-            directory,
-            batch,
-            seconds,
-        } => {
+        Commands::BareInsert { directory, batch, seconds } => {
             let rate = bare_insert::run(directory, *batch, Duration::from_secs(*seconds))?;
             println!("{rate}");
             return Ok(true);
         }
-        Commands::Fanout { readers } => {
+        Commands::Fanout { readers, pause_ms } => {
             let bench = prepare(&cli)?;
-            vec![runs::fanout::run(&bench, readers)?]
+            vec![runs::fanout::run(&bench, readers, Duration::from_millis(*pause_ms))?]
         }
         Commands::All => run_all(&prepare(&cli)?)?,
         Commands::Sustained => run_one(&cli, runs::sustained::run)?,
@@ -153,7 +147,8 @@ fn run_all(bench: &Bench) -> Result<Vec<Section>> {
         runs::connect::run,
         runs::relay::run,
     ];
-    let mut sections = vec![runs::fanout::run(bench, &[1_000, 10_000])?];
+    let pause = Duration::from_millis(runs::fanout::PAUSE_MS);
+    let mut sections = vec![runs::fanout::run(bench, &[1_000, 10_000], pause)?];
     for run in runs {
         sections.push(run(bench)?);
     }
@@ -164,15 +159,9 @@ fn prepare(cli: &Cli) -> Result<Bench> {
     process::raise_descriptor_limit()?;
     process::pin_self(cli.load_core)?;
     std::fs::create_dir_all(&cli.directory).during("create the directory for servers")?;
-    let directory = cli
-        .directory
-        .canonicalize()
-        .during("find the directory for servers")?;
+    let directory = cli.directory.canonicalize().during("find the directory for servers")?;
     let own = std::env::current_exe().during("find the bench's own program")?;
-    let santral = cli
-        .santral
-        .clone()
-        .unwrap_or_else(|| own.with_file_name("santral"));
+    let santral = cli.santral.clone().unwrap_or_else(|| own.with_file_name("santral"));
     let santral = santral.canonicalize().unwrap_or(santral);
     let mut servers = cli.servers.clone();
     if servers.contains(&ServerKind::Santral) && !santral.is_file() {
@@ -200,10 +189,7 @@ fn print_report(sections: &[Section]) {
     println!("* machine: {}", process::machine());
     let nginx = process::output_of("nginx", &["-v"]);
     let node = process::output_of("node", &["--version"]);
-    println!(
-        "* rivals: {nginx} with libnginx-mod-nchan {}, node {node}",
-        nchan_version()
-    );
+    println!("* rivals: {nginx} with libnginx-mod-nchan {}, node {node}", nchan_version());
     println!();
     if sections.iter().any(|section| !section.figures.is_empty()) {
         println!("{}", figures_table(sections));
@@ -214,10 +200,7 @@ fn print_report(sections: &[Section]) {
 }
 
 fn nchan_version() -> String {
-    process::output_of(
-        "dpkg-query",
-        &["-W", "-f", "${Version}", "libnginx-mod-nchan"],
-    )
+    process::output_of("dpkg-query", &["-W", "-f", "${Version}", "libnginx-mod-nchan"])
 }
 
 fn parse_variable(text: &str) -> std::result::Result<(String, String), String> {

@@ -39,16 +39,8 @@ impl Payload {
     pub fn new(bytes: usize) -> Self {
         let fixed = PADDING_AT + END_BYTES;
         let padding = bytes.max(64) - fixed;
-        let template = format!(
-            r#"{{"s":"{:010}","t":"{:015}","c":"{:04}","p":"{}"}}"#,
-            0,
-            0,
-            0,
-            "x".repeat(padding)
-        );
-        Self {
-            template: template.into_bytes(),
-        }
+        let template = format!(r#"{{"s":"{:010}","t":"{:015}","c":"{:04}","p":"{}"}}"#, 0, 0, 0, "x".repeat(padding));
+        Self { template: template.into_bytes() }
     }
 
     /// Length in bytes.
@@ -61,15 +53,9 @@ impl Payload {
         let start = out.len();
         out.extend_from_slice(&self.template);
         let place = &mut out[start..];
-        write_digits(
-            &mut place[SEQUENCE_AT..SEQUENCE_AT + SEQUENCE_DIGITS],
-            stamp.sequence,
-        );
+        write_digits(&mut place[SEQUENCE_AT..SEQUENCE_AT + SEQUENCE_DIGITS], stamp.sequence);
         write_digits(&mut place[SENT_AT..SENT_AT + SENT_DIGITS], stamp.sent_ns);
-        write_digits(
-            &mut place[PUBLISHER_AT..PUBLISHER_AT + PUBLISHER_DIGITS],
-            stamp.publisher,
-        );
+        write_digits(&mut place[PUBLISHER_AT..PUBLISHER_AT + PUBLISHER_DIGITS], stamp.publisher);
     }
 
     /// Reads a payload back; `None` unless every byte is as [`Payload::write`] puts it.
@@ -116,11 +102,7 @@ fn read_digits(bytes: &[u8]) -> Option<u64> {
 mod tests {
     use super::{EVENT_PAYLOAD_BYTES, Payload, Stamp};
 
-    const STAMP: Stamp = Stamp {
-        publisher: 63,
-        sequence: 1_234_567,
-        sent_ns: 987_654_321_012,
-    };
+    const STAMP: Stamp = Stamp { publisher: 63, sequence: 1_234_567, sent_ns: 987_654_321_012 };
 
     #[test]
     fn a_written_payload_has_its_length_and_reads_back() {

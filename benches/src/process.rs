@@ -57,11 +57,7 @@ impl ProcessTree {
             let pid = pids[at];
             let path = format!("/proc/{pid}/task/{pid}/children");
             let children = fs::read_to_string(path).unwrap_or_default();
-            pids.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|word| word.parse::<u32>().ok()),
-            );
+            pids.extend(children.split_whitespace().filter_map(|word| word.parse::<u32>().ok()));
             at += 1;
         }
         pids
@@ -77,8 +73,7 @@ fn cpu_ticks(stat: &str) -> u64 {
 
 fn status_value(status: &str, key: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(key));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// Pins this process to one core, so that the generator never competes with the server.
@@ -98,10 +93,7 @@ pub fn pin_self(core: usize) -> Result<()> {
 pub fn raise_descriptor_limit() -> Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     setrlimit(Resource::Nofile, raised).during("raise the descriptor limit")
 }
 
@@ -113,17 +105,11 @@ pub fn machine() -> String {
         .find(|line| line.starts_with("model name"))
         .and_then(|line| line.split(':').nth(1))
         .map_or("unknown processor", str::trim);
-    let cores = cpu
-        .lines()
-        .filter(|line| line.starts_with("processor"))
-        .count();
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let gibibytes = status_value(&memory, "MemTotal:").div_ceil(1024 * 1024);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!(
-        "{model}, {cores} cores, {gibibytes} GiB, Linux {}",
-        kernel.trim()
-    )
+    format!("{model}, {cores} cores, {gibibytes} GiB, Linux {}", kernel.trim())
 }
 
 /// The commit of the tree, with `+ changes` when it is not clean.
@@ -131,11 +117,7 @@ pub fn commit() -> String {
     let hash = output_of("git", &["rev-parse", "--short=12", "HEAD"]);
     let changed = !output_of("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty();
     let suffix = if changed { " + changes" } else { "" };
-    if hash.is_empty() {
-        "unknown".to_owned()
-    } else {
-        format!("{hash}{suffix}")
-    }
+    if hash.is_empty() { "unknown".to_owned() } else { format!("{hash}{suffix}") }
 }
 
 /// The first line that a program prints about its version, or nothing when it is not there.
@@ -143,17 +125,8 @@ pub fn output_of(program: &str, arguments: &[&str]) -> String {
     let Ok(output) = Command::new(program).args(arguments).output() else {
         return String::new();
     };
-    let text = if output.stdout.is_empty() {
-        output.stderr
-    } else {
-        output.stdout
-    };
-    String::from_utf8_lossy(&text)
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -168,9 +141,6 @@ mod tests {
 
     #[test]
     fn resident_memory_is_read_in_kibibytes() {
-        assert_eq!(
-            status_value("Name:\tx\nVmRSS:\t    1234 kB\n", "VmRSS:"),
-            1234
-        );
+        assert_eq!(status_value("Name:\tx\nVmRSS:\t    1234 kB\n", "VmRSS:"), 1234);
     }
 }

@@ -44,39 +44,17 @@ pub struct Section {
 impl Figure {
     /// A figure that must not exceed `bound`.
     pub fn at_most(name: impl Into<String>, measured: f64, bound: f64, unit: &'static str) -> Self {
-        Self {
-            name: name.into(),
-            measured,
-            bound: Bound::AtMost(bound),
-            unit,
-        }
+        Self { name: name.into(), measured, bound: Bound::AtMost(bound), unit }
     }
 
     /// A figure that must reach `bound`.
-    pub fn at_least(
-        name: impl Into<String>,
-        measured: f64,
-        bound: f64,
-        unit: &'static str,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            measured,
-            bound: Bound::AtLeast(bound),
-            unit,
-        }
+    pub fn at_least(name: impl Into<String>, measured: f64, bound: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), measured, bound: Bound::AtLeast(bound), unit }
     }
 
     /// Zero faults in order or completeness.
     pub fn faultless(name: impl Into<String>, tally: Tally) -> Self {
-        let Tally {
-            in_order: _,
-            missing,
-            doubles,
-            reordered,
-            foreign,
-            ended,
-        } = tally;
+        let Tally { in_order: _, missing, doubles, reordered, foreign, ended } = tally;
         let faults = missing + doubles + reordered + foreign + ended;
         Self::at_most(name, faults as f64, 0.0, " faults")
     }
@@ -101,10 +79,7 @@ impl fmt::Display for Figure {
         let measured = number(self.measured);
         let bound = number(bound);
         let name = &self.name;
-        write!(
-            formatter,
-            "| {name} | {measured}{unit} | {sign} {bound}{unit} | {verdict} |"
-        )
+        write!(formatter, "| {name} | {measured}{unit} | {sign} {bound}{unit} | {verdict} |")
     }
 }
 
@@ -123,8 +98,7 @@ impl fmt::Display for Section {
 
 /// All required figures of some sections as one table.
 pub fn figures_table(sections: &[Section]) -> String {
-    let mut table =
-        String::from("| required figure | measured | required | |\n|---|---|---|---|\n");
+    let mut table = String::from("| required figure | measured | required | |\n|---|---|---|---|\n");
     for figure in sections.iter().flat_map(|section| &section.figures) {
         table.push_str(&format!("{figure}\n"));
     }
@@ -140,19 +114,14 @@ pub fn number(value: f64) -> String {
         _ => 3,
     };
     let plain = format!("{value:.digits$}");
-    if value.abs() < 1000.0 {
-        plain
-    } else {
-        with_separators(&plain)
-    }
+    if value.abs() < 1000.0 { plain } else { with_separators(&plain) }
 }
 
 fn with_separators(digits: &str) -> String {
     let mut out = String::new();
     for (index, character) in digits.chars().enumerate() {
         let left = digits.len() - index;
-        if index > 0 && left.is_multiple_of(3) && character.is_ascii_digit() && !out.ends_with('-')
-        {
+        if index > 0 && left.is_multiple_of(3) && character.is_ascii_digit() && !out.ends_with('-') {
             out.push(',');
         }
         out.push(character);
@@ -186,14 +155,9 @@ mod tests {
 
     #[test]
     fn numbers_keep_three_digits_and_thousands_are_parted() {
-        let shown: Vec<String> = [0.0, 0.0123, 1.2345, 45.67, 999.4, 1_234_567.0, -1_234.0]
-            .into_iter()
-            .map(number)
-            .collect();
-        assert_eq!(
-            shown,
-            ["0", "0.012", "1.23", "45.7", "999", "1,234,567", "-1,234"]
-        );
+        let shown: Vec<String> =
+            [0.0, 0.0123, 1.2345, 45.67, 999.4, 1_234_567.0, -1_234.0].into_iter().map(number).collect();
+        assert_eq!(shown, ["0", "0.012", "1.23", "45.7", "999", "1,234,567", "-1,234"]);
     }
 
     #[test]

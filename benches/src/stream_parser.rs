@@ -38,11 +38,7 @@ pub struct StreamParser {
 
 impl Default for StreamParser {
     fn default() -> Self {
-        Self {
-            phase: Phase::Head,
-            carry: Vec::new(),
-            in_server_event: false,
-        }
+        Self { phase: Phase::Head, carry: Vec::new(), in_server_event: false }
     }
 }
 
@@ -67,12 +63,7 @@ impl StreamParser {
         }
     }
 
-    fn parse(
-        &mut self,
-        input: &[u8],
-        payload: &Payload,
-        on_found: &mut impl FnMut(Found),
-    ) -> usize {
+    fn parse(&mut self, input: &[u8], payload: &Payload, on_found: &mut impl FnMut(Found)) -> usize {
         let mut at = 0;
         if self.phase == Phase::Head {
             let Some(end) = find(input, b"\r\n\r\n") else {
@@ -119,17 +110,12 @@ impl StreamParser {
 /// The status of a response head, 0 when it is malformed.
 pub fn status_of(head: &[u8]) -> u16 {
     let digits = head.get(9..12).unwrap_or_default();
-    std::str::from_utf8(digits)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
+    std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// Where `needle` first stands in `bytes`.
 pub fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes
-        .windows(needle.len())
-        .position(|window| window == needle)
+    bytes.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]
@@ -149,24 +135,13 @@ mod tests {
 
     fn frame(sequence: u64) -> Vec<u8> {
         let mut frame = b"id: e-1\ndata: ".to_vec();
-        Payload::new(120).write(
-            Stamp {
-                publisher: 0,
-                sequence,
-                sent_ns: 5,
-            },
-            &mut frame,
-        );
+        Payload::new(120).write(Stamp { publisher: 0, sequence, sent_ns: 5 }, &mut frame);
         frame.extend_from_slice(b"\n\n");
         frame
     }
 
     fn publication(sequence: u64) -> Found {
-        Found::Publication(Stamp {
-            publisher: 0,
-            sequence,
-            sent_ns: 5,
-        })
+        Found::Publication(Stamp { publisher: 0, sequence, sent_ns: 5 })
     }
 
     #[test]
@@ -178,11 +153,7 @@ mod tests {
         response.extend(frame(2));
         let expected = vec![Found::Head(200), publication(1), publication(2)];
         for piece in 1..response.len() {
-            assert_eq!(
-                parse_in_pieces(&response, piece),
-                expected,
-                "pieces of {piece}"
-            );
+            assert_eq!(parse_in_pieces(&response, piece), expected, "pieces of {piece}");
         }
     }
 

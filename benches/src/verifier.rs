@@ -37,14 +37,7 @@ pub struct Tally {
 impl Tally {
     /// Whether everything came once and in order.
     pub fn is_clean(&self) -> bool {
-        let Self {
-            in_order: _,
-            missing,
-            doubles,
-            reordered,
-            foreign,
-            ended,
-        } = *self;
+        let Self { in_order: _, missing, doubles, reordered, foreign, ended } = *self;
         missing + doubles + reordered + foreign + ended == 0
     }
 
@@ -111,8 +104,7 @@ impl Verifier {
         };
         let hole = self.holes.swap_remove(index);
         let parts = [hole.start..sequence, sequence + 1..hole.end];
-        self.holes
-            .extend(parts.into_iter().filter(|part| !part.is_empty()));
+        self.holes.extend(parts.into_iter().filter(|part| !part.is_empty()));
         tally.missing -= 1;
         tally.reordered += 1;
     }
@@ -136,26 +128,13 @@ mod tests {
     fn a_whole_sequence_is_clean() {
         let tally = verify(&[1, 2, 3, 4], 4);
         assert!(tally.is_clean());
-        assert_eq!(
-            tally,
-            Tally {
-                in_order: 4,
-                ..Tally::default()
-            }
-        );
+        assert_eq!(tally, Tally { in_order: 4, ..Tally::default() });
     }
 
     #[test]
     fn a_hole_is_found() {
         let tally = verify(&[1, 2, 5, 6], 6);
-        assert_eq!(
-            tally,
-            Tally {
-                in_order: 3,
-                missing: 2,
-                ..Tally::default()
-            }
-        );
+        assert_eq!(tally, Tally { in_order: 3, missing: 2, ..Tally::default() });
         assert!(!tally.is_clean());
     }
 
@@ -169,28 +148,14 @@ mod tests {
     #[test]
     fn a_double_is_found() {
         let tally = verify(&[1, 2, 2, 3, 1], 3);
-        assert_eq!(
-            tally,
-            Tally {
-                in_order: 3,
-                doubles: 2,
-                ..Tally::default()
-            }
-        );
+        assert_eq!(tally, Tally { in_order: 3, doubles: 2, ..Tally::default() });
         assert!(!tally.is_clean());
     }
 
     #[test]
     fn a_reorder_is_found_and_is_neither_a_hole_nor_a_double() {
         let tally = verify(&[1, 3, 2, 4], 4);
-        assert_eq!(
-            tally,
-            Tally {
-                in_order: 2,
-                reordered: 1,
-                ..Tally::default()
-            }
-        );
+        assert_eq!(tally, Tally { in_order: 2, reordered: 1, ..Tally::default() });
         assert!(!tally.is_clean());
         let twice = verify(&[1, 5, 3, 3, 2, 4], 5);
         assert_eq!((twice.reordered, twice.doubles, twice.missing), (3, 1, 0));

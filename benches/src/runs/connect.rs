@@ -19,11 +19,7 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// When a server or the generator fails.
 pub fn run(bench: &Bench) -> Result<Section> {
     eprintln!("connect and disconnect");
-    let mut costs: Vec<(ServerKind, Vec<f64>)> = bench
-        .servers
-        .iter()
-        .map(|&kind| (kind, Vec::new()))
-        .collect();
+    let mut costs: Vec<(ServerKind, Vec<f64>)> = bench.servers.iter().map(|&kind| (kind, Vec::new())).collect();
     for _ in 0..bench.rounds {
         for (kind, micros) in &mut costs {
             micros.push(measure(bench, *kind)?);
@@ -36,17 +32,9 @@ pub fn run(bench: &Bench) -> Result<Section> {
     let mut figures = Vec::new();
     if bench.servers.contains(&ServerKind::Santral) {
         let ratio = cost(ServerKind::Santral) / cost(ServerKind::Nchan);
-        figures.push(Figure::at_most(
-            "connect + disconnect: CPU ÷ nchan",
-            ratio,
-            1.5,
-            " ×",
-        ));
+        figures.push(Figure::at_most("connect + disconnect: CPU ÷ nchan", ratio, 1.5, " ×"));
     }
-    let rows = costs
-        .iter()
-        .map(|(kind, micros)| vec![kind.name().to_owned(), number(median(micros))])
-        .collect();
+    let rows = costs.iter().map(|(kind, micros)| vec![kind.name().to_owned(), number(median(micros))]).collect();
     Ok(Section {
         title: "Connect and disconnect",
         note: format!(

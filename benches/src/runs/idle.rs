@@ -45,13 +45,7 @@ pub fn run(bench: &Bench) -> Result<Section> {
              The kernel's socket memory is not in it.",
             number(streams as f64),
         ),
-        columns: vec![
-            "server",
-            "base MiB",
-            "open MiB",
-            "closed MiB",
-            "KiB per stream",
-        ],
+        columns: vec!["server", "base MiB", "open MiB", "closed MiB", "KiB per stream"],
         rows,
         figures,
     })

@@ -11,6 +11,7 @@ pub mod sustained;
 
 use std::time::Duration;
 
+use crate::clock::nanoseconds;
 use crate::error::{BenchError, Result};
 use crate::http;
 use crate::payload::{Payload, Stamp};
@@ -79,20 +80,12 @@ impl Bench {
 
     /// `count`, or a tenth of it for a quick run.
     pub fn scaled(&self, count: usize) -> usize {
-        if self.quick {
-            (count / 10).max(1)
-        } else {
-            count
-        }
+        if self.quick { (count / 10).max(1) } else { count }
     }
 
     /// The asked-for servers among `kinds`, in this order.
     pub fn among(&self, kinds: &[ServerKind]) -> Vec<ServerKind> {
-        kinds
-            .iter()
-            .copied()
-            .filter(|kind| self.servers.contains(kind))
-            .collect()
+        kinds.iter().copied().filter(|kind| self.servers.contains(kind)).collect()
     }
 }
 
@@ -102,8 +95,7 @@ impl Stage {
     /// # Errors
     /// When one is refused.
     pub fn open_readers(&mut self, count: usize) -> Result<()> {
-        self.swarm
-            .open_readers(self.server.kind().subscribe_path(), count)
+        self.swarm.open_readers(self.server.kind().subscribe_path(), count)
     }
 
     /// Opens a connection for publications, the data of each being the body.
@@ -126,14 +118,7 @@ impl Stage {
     fn publisher(&mut self, number: u64, path: &str, body: Body) -> Result<Publisher> {
         let head = http::post_head(path, body.bytes(self.swarm.payload()));
         let requester = self.swarm.open_requester()?;
-        Ok(Publisher {
-            requester,
-            number,
-            sequence: 0,
-            body,
-            head,
-            request: Vec::new(),
-        })
+        Ok(Publisher { requester, number, sequence: 0, body, head, request: Vec::new() })
     }
 
     /// The server's processes.
@@ -153,6 +138,22 @@ impl Stage {
         Ok(())
     }
 
+    /// As [`Stage::publish_in_turn`], with a pause after each, since ordinary traffic does not
+    /// come back to back.
+    ///
+    /// # Errors
+    /// When a publication does not reach all readers within 30 s.
+    pub fn publish_with_pauses(&mut self, publisher: &mut Publisher, count: usize, pause: Duration) -> Result<()> {
+        for _ in 0..count {
+            self.publish_in_turn(publisher, 1)?;
+            let resume_ns = self.swarm.now_ns() + nanoseconds(pause);
+            while self.swarm.now_ns() < resume_ns {
+                self.swarm.turn(pause)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until all readers have all of one publisher's publications and it has its answers.
     ///
     /// # Errors
@@ -160,16 +161,9 @@ impl Stage {
     pub fn await_delivery(&mut self, publisher: &Publisher) -> Result<()> {
         let expected = publisher.sequence * self.swarm.readers() as u64;
         let requester = publisher.requester;
-        let delivered = self.swarm.turn_while(PASS_WITHIN, |swarm| {
-            swarm.delivered() < expected || swarm.pending(requester) > 0
-        })?;
-        if delivered {
-            Ok(())
-        } else {
-            Err(BenchError::Timeout {
-                what: "a publication",
-            })
-        }
+        let delivered =
+            self.swarm.turn_while(PASS_WITHIN, |swarm| swarm.delivered() < expected || swarm.pending(requester) > 0)?;
+        if delivered { Ok(()) } else { Err(BenchError::Timeout { what: "a publication" }) }
     }
 }
 
@@ -208,11 +202,7 @@ impl Publisher {
 
     fn write_data(&mut self, payload: &Payload, sent_ns: u64) {
         self.sequence += 1;
-        let stamp = Stamp {
-            publisher: self.number,
-            sequence: self.sequence,
-            sent_ns,
-        };
+        let stamp = Stamp { publisher: self.number, sequence: self.sequence, sent_ns };
         payload.write(stamp, &mut self.request);
     }
 

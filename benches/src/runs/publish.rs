@@ -49,24 +49,13 @@ struct Measured {
 /// When a server, the database or the generator fails.
 pub fn run(bench: &Bench) -> Result<Section> {
     eprintln!("publishes with {PUBLISHERS} publishers");
-    let mut all: Vec<Measured> = variants(bench)
-        .into_iter()
-        .map(|variant| Measured {
-            variant,
-            samples: Vec::new(),
-        })
-        .collect();
+    let mut all: Vec<Measured> =
+        variants(bench).into_iter().map(|variant| Measured { variant, samples: Vec::new() }).collect();
     let mut bare = BARE_BATCHES.map(|_| Vec::new());
     for _ in 0..bench.rounds {
         for measured in &mut all {
-            let mut stage = bench.stage(
-                measured.variant.kind(),
-                Payload::new(EVENT_PAYLOAD_BYTES),
-                PUBLISHERS,
-            )?;
-            measured
-                .samples
-                .push(sample(bench, measured.variant, &mut stage)?);
+            let mut stage = bench.stage(measured.variant.kind(), Payload::new(EVENT_PAYLOAD_BYTES), PUBLISHERS)?;
+            measured.samples.push(sample(bench, measured.variant, &mut stage)?);
             if measured.variant == Variant::Single(ServerKind::Santral) {
                 stage.server.stop();
                 bare_loops(bench, stage.server.directory(), &mut bare)?;
@@ -87,12 +76,7 @@ fn variants(bench: &Bench) -> Vec<Variant> {
 
 fn bare_loops(bench: &Bench, directory: &Path, rates: &mut [Vec<f64>; 2]) -> Result<()> {
     for (rates, batch) in rates.iter_mut().zip(BARE_BATCHES) {
-        rates.push(bare_insert::run_child(
-            &bench.launch,
-            directory,
-            batch,
-            duration(bench),
-        )?);
+        rates.push(bare_insert::run_child(&bench.launch, directory, batch, duration(bench))?);
     }
     Ok(())
 }
@@ -188,9 +172,7 @@ impl Measured {
 
     fn tally(&self) -> Tally {
         let mut tally = Tally::default();
-        self.samples
-            .iter()
-            .for_each(|sample| tally.add(sample.tally));
+        self.samples.iter().for_each(|sample| tally.add(sample.tally));
         tally
     }
 
@@ -208,11 +190,7 @@ impl Measured {
 
 fn section(bench: &Bench, all: &[Measured], bare: &[f64; 2]) -> Section {
     let mut rows: Vec<Vec<String>> = all.iter().map(Measured::row).collect();
-    for (batch, rate) in BARE_BATCHES
-        .iter()
-        .zip(bare)
-        .filter(|(_, rate)| !rate.is_nan())
-    {
+    for (batch, rate) in BARE_BATCHES.iter().zip(bare).filter(|(_, rate)| !rate.is_nan()) {
         let label = format!("bare insert loop, {} rows a commit", number(*batch as f64));
         let none = || "–".to_owned();
         rows.push(vec![label, number(*rate), none(), none(), none(), none()]);
@@ -233,14 +211,7 @@ fn section(bench: &Bench, all: &[Measured], bare: &[f64; 2]) -> Section {
             duration(bench).as_secs(),
             bench.rounds,
         ),
-        columns: vec![
-            "server",
-            "publications/s",
-            "CPU µs each",
-            "receipt p50 ms",
-            "receipt p99 ms",
-            "check",
-        ],
+        columns: vec!["server", "publications/s", "CPU µs each", "receipt p50 ms", "receipt p99 ms", "check"],
         rows,
         figures,
     }
@@ -256,8 +227,5 @@ fn figures(measured: &Measured, bare: f64) -> Vec<Figure> {
         let name = "stored publishes with 64 publishers ÷ bare loop with 64 rows a commit";
         Figure::at_least(name, rate / bare, REQUIRED_SHARE, " ×")
     };
-    vec![
-        speed,
-        Figure::faultless("stored publishes: order and completeness", measured.tally()),
-    ]
+    vec![speed, Figure::faultless("stored publishes: order and completeness", measured.tally())]
 }

@@ -23,11 +23,7 @@ struct Measured {
 /// When a server or the generator fails.
 pub fn run(bench: &Bench) -> Result<Section> {
     eprintln!("relay of one POST to one reader");
-    let mut all: Vec<Measured> = bench
-        .servers
-        .iter()
-        .map(|&kind| Measured::new(kind))
-        .collect();
+    let mut all: Vec<Measured> = bench.servers.iter().map(|&kind| Measured::new(kind)).collect();
     for _ in 0..bench.rounds {
         for measured in &mut all {
             measured.add_round(bench)?;
@@ -38,21 +34,10 @@ pub fn run(bench: &Bench) -> Result<Section> {
         found.map_or(f64::NAN, |measured| median(&measured.micros))
     };
     let mut figures = Vec::new();
-    for santral in all
-        .iter()
-        .filter(|measured| measured.kind == ServerKind::Santral)
-    {
+    for santral in all.iter().filter(|measured| measured.kind == ServerKind::Santral) {
         let ratio = cost(ServerKind::Santral) / cost(ServerKind::Floor);
-        figures.push(Figure::at_most(
-            "relay POST → one event: CPU ÷ floor",
-            ratio,
-            1.3,
-            " ×",
-        ));
-        figures.push(Figure::faultless(
-            "relay: order and completeness",
-            santral.tally,
-        ));
+        figures.push(Figure::at_most("relay POST → one event: CPU ÷ floor", ratio, 1.3, " ×"));
+        figures.push(Figure::faultless("relay: order and completeness", santral.tally));
     }
     Ok(Section {
         title: "Relay of one POST to one reader",
@@ -70,13 +55,7 @@ pub fn run(bench: &Bench) -> Result<Section> {
 
 impl Measured {
     fn new(kind: ServerKind) -> Self {
-        Self {
-            kind,
-            micros: Vec::new(),
-            p50_micros: Vec::new(),
-            p99_micros: Vec::new(),
-            tally: Tally::default(),
-        }
+        Self { kind, micros: Vec::new(), p50_micros: Vec::new(), p99_micros: Vec::new(), tally: Tally::default() }
     }
 
     fn add_round(&mut self, bench: &Bench) -> Result<()> {
@@ -93,8 +72,7 @@ impl Measured {
         self.micros.push(cpu * 1e6 / relays as f64);
         self.p50_micros.push(latency.quantile_ns(0.5) as f64 / 1e3);
         self.p99_micros.push(latency.quantile_ns(0.99) as f64 / 1e3);
-        self.tally
-            .add(stage.swarm.finish(0..1, &[publisher.sequence()]));
+        self.tally.add(stage.swarm.finish(0..1, &[publisher.sequence()]));
         Ok(())
     }
 

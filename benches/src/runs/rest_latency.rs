@@ -68,14 +68,7 @@ pub fn run(bench: &Bench) -> Result<Section> {
             bench.scaled(PASSES),
             number(READERS as f64),
         ),
-        columns: vec![
-            "server",
-            "GETs",
-            "p50 ms",
-            "p99 ms",
-            "max ms",
-            "pass p50 ms",
-        ],
+        columns: vec!["server", "GETs", "p50 ms", "p99 ms", "max ms", "pass p50 ms"],
         rows,
         figures,
     })
@@ -87,9 +80,7 @@ fn measure(bench: &Bench, kind: ServerKind) -> Result<(Histogram, Histogram)> {
     let mut publisher = stage.open_publisher(0, Durability::Volatile)?;
     stage.publish_in_turn(&mut publisher, 3)?;
     let mut probe = Probe {
-        connections: (0..CONNECTIONS)
-            .map(|_| stage.swarm.open_requester())
-            .collect::<Result<_>>()?,
+        connections: (0..CONNECTIONS).map(|_| stage.swarm.open_requester()).collect::<Result<_>>()?,
         next: 0,
         request: http::get("/health/live", "*/*"),
         latency: Histogram::default(),
@@ -134,8 +125,7 @@ impl Probe {
     fn take_answers(&mut self, swarm: &mut Swarm, publisher: &Publisher) {
         while let Some(answer) = swarm.next_completion() {
             if !publisher.owns(&answer) {
-                self.latency
-                    .record(answer.done_ns.saturating_sub(answer.sent_ns));
+                self.latency.record(answer.done_ns.saturating_sub(answer.sent_ns));
             }
         }
     }

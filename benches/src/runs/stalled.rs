@@ -100,25 +100,14 @@ fn sample(bench: &Bench, kind: ServerKind, stalled: usize) -> Result<Sample> {
         publisher.publish_stamped(&mut stage.swarm, due_ns)?;
     }
     let expected = delivered_before + total * (READERS - stalled) as u64;
-    stage
-        .swarm
-        .turn_while(DRAIN_WITHIN, |swarm| swarm.delivered() < expected)?;
+    stage.swarm.turn_while(DRAIN_WITHIN, |swarm| swarm.delivered() < expected)?;
     let rss_after = stage.processes().rss_bytes()?;
     let latency = stage.swarm.latency();
     let (p50_ms, p99_ms) = (latency.quantile_ms(0.5), latency.quantile_ms(0.99));
-    let tally = stage
-        .swarm
-        .finish(stalled..READERS, &[publisher.sequence()]);
+    let tally = stage.swarm.finish(stalled..READERS, &[publisher.sequence()]);
     let (caught_up, ended) = catch_up(&mut stage, stalled, publisher.sequence())?;
     let growth_mib = (rss_after as f64 - rss_before as f64) / 1024.0 / 1024.0;
-    Ok(Sample {
-        p50_ms,
-        p99_ms,
-        growth_mib,
-        tally,
-        caught_up,
-        ended,
-    })
+    Ok(Sample { p50_ms, p99_ms, growth_mib, tally, caught_up, ended })
 }
 
 /// Lets the stalled readers read again; returns how many have all, and how many were cut off.
@@ -166,18 +155,8 @@ fn required(samples: &[Vec<Sample>; 2]) -> Vec<Figure> {
     let mut tally = total(without);
     tally.add(total(with));
     vec![
-        Figure::at_most(
-            "20 of 220 stalled: others' p99 ÷ without",
-            slower,
-            1.2,
-            " ×",
-        ),
-        Figure::at_most(
-            "20 of 220 stalled: growth of RSS",
-            grown,
-            GROWTH_MAX_MIB,
-            " MiB",
-        ),
+        Figure::at_most("20 of 220 stalled: others' p99 ÷ without", slower, 1.2, " ×"),
+        Figure::at_most("20 of 220 stalled: growth of RSS", grown, GROWTH_MAX_MIB, " MiB"),
         Figure::faultless("20 of 220 stalled: others' order and completeness", tally),
     ]
 }

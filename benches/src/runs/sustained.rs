@@ -59,10 +59,7 @@ pub fn run(bench: &Bench) -> Result<Section> {
             }
         }
     }
-    let figures = required
-        .iter()
-        .flat_map(|step| figures(step, best_of_nchan))
-        .collect();
+    let figures = required.iter().flat_map(|step| figures(step, best_of_nchan)).collect();
     Ok(Section {
         title: "Sustained rate to 1,000 readers",
         note: format!(
@@ -93,16 +90,8 @@ fn figures(step: &Step, best_of_nchan: f64) -> Vec<Figure> {
     let kept_up = if step.kept_up { 1.0 } else { 0.0 };
     let ratio = step.deliveries_per_second / best_of_nchan;
     vec![
-        Figure::at_least(
-            "1,000/s to 1,000 readers on one core kept up with",
-            kept_up,
-            1.0,
-            "",
-        ),
-        Figure::faultless(
-            "1,000/s to 1,000 readers: order and completeness",
-            step.tally,
-        ),
+        Figure::at_least("1,000/s to 1,000 readers on one core kept up with", kept_up, 1.0, ""),
+        Figure::faultless("1,000/s to 1,000 readers: order and completeness", step.tally),
         Figure::at_least("sustained deliveries ÷ nchan's best rate", ratio, 4.0, " ×"),
     ]
 }
@@ -144,9 +133,7 @@ fn measure(bench: &Bench, kind: ServerKind, rate: u64) -> Result<Step> {
         publisher.publish_stamped(&mut stage.swarm, due_ns)?;
     }
     let expected = warm_up + total * READERS as u64;
-    stage
-        .swarm
-        .turn_while(DRAIN_WITHIN, |swarm| swarm.delivered() < expected)?;
+    stage.swarm.turn_while(DRAIN_WITHIN, |swarm| swarm.delivered() < expected)?;
     let elapsed = Duration::from_nanos(stage.swarm.now_ns() - start_ns);
     let cpu = stage.processes().cpu_seconds()? - cpu_before;
     let delivered = stage.swarm.delivered() - warm_up;

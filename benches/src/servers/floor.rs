@@ -17,8 +17,7 @@ const LISTENER: Token = Token(usize::MAX);
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
 const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
     Cache-Control: no-cache\r\nConnection: close\r\n\r\n";
-const OK: &[u8] =
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
 struct Connection {
     stream: TcpStream,
@@ -43,17 +42,9 @@ pub fn serve(port: u16) -> Result<()> {
     let poll = Poll::new().during("create the floor's poll")?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut listener = TcpListener::bind(address).during("bind the floor's port")?;
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)
-        .during("register the floor's listener")?;
-    let mut floor = Floor {
-        poll,
-        listener,
-        connections: Vec::new(),
-        free: Vec::new(),
-        readers: Vec::new(),
-        frame: Vec::new(),
-    };
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE).during("register the floor's listener")?;
+    let mut floor =
+        Floor { poll, listener, connections: Vec::new(), free: Vec::new(), readers: Vec::new(), frame: Vec::new() };
     floor.run()
 }
 
@@ -80,19 +71,12 @@ impl Floor {
                 self.connections.push(None);
                 self.connections.len() - 1
             });
-            let registered =
-                self.poll
-                    .registry()
-                    .register(&mut stream, Token(index), Interest::READABLE);
+            let registered = self.poll.registry().register(&mut stream, Token(index), Interest::READABLE);
             if stream.set_nodelay(true).is_err() || registered.is_err() {
                 self.free.push(index);
                 continue;
             }
-            let connection = Connection {
-                stream,
-                input: Vec::new(),
-                reader_at: None,
-            };
+            let connection = Connection { stream, input: Vec::new(), reader_at: None };
             self.connections[index] = Some(connection);
         }
     }

@@ -116,18 +116,8 @@ impl Server {
         describe(kind, launch, address, directory.path(), &mut command)?;
         let log = File::create(directory.path().join("log")).during("create the server's log")?;
         let errors = log.try_clone().during("share the server's log")?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors)
-            .spawn()
-            .during("start the server")?;
-        let mut server = Self {
-            kind,
-            child,
-            address,
-            directory,
-        };
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().during("start the server")?;
+        let mut server = Self { kind, child, address, directory };
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -187,10 +177,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Err(BenchError::NotReady {
-            server: self.kind.name(),
-            log: self.log_tail(),
-        })
+        Err(BenchError::NotReady { server: self.kind.name(), log: self.log_tail() })
     }
 }
 
@@ -215,36 +202,22 @@ fn describe(
             command.arg(bench).args(["floor", "--port", &port]);
         }
         ServerKind::Santral => {
-            command
-                .arg(&launch.santral)
-                .arg("serve")
-                .current_dir(directory);
+            command.arg(&launch.santral).arg("serve").current_dir(directory);
             command.env("SANTRAL_LISTEN", address.to_string());
             command.env("SANTRAL_DATA_DIR", directory.join("data"));
-            command
-                .env("SANTRAL_WORKERS", "1")
-                .env_remove("DATABASE_URL");
+            command.env("SANTRAL_WORKERS", "1").env_remove("DATABASE_URL");
             command.envs(launch.santral_env.iter().map(|(key, value)| (key, value)));
         }
         ServerKind::Nchan => {
-            let settings = NGINX_TEMPLATE
-                .replace("@PORT@", &port)
-                .replace("@DIR@", &directory.to_string_lossy());
+            let settings = NGINX_TEMPLATE.replace("@PORT@", &port).replace("@DIR@", &directory.to_string_lossy());
             let path = directory.join("nginx.conf");
             fs::write(&path, settings).during("write nginx's settings")?;
-            command
-                .arg("nginx")
-                .arg("-p")
-                .arg(directory)
-                .arg("-c")
-                .arg(path);
+            command.arg("nginx").arg("-p").arg(directory).arg("-c").arg(path);
             command.arg("-e").arg(directory.join("error.log"));
         }
         ServerKind::Express => {
             install_express(&launch.express)?;
-            command
-                .args(["node", "server.js"])
-                .current_dir(&launch.express);
+            command.args(["node", "server.js"]).current_dir(&launch.express);
             command.env("PORT", port).env("NODE_ENV", "production");
         }
     }
@@ -259,13 +232,7 @@ fn install_express(directory: &Path) -> Result<()> {
         return Ok(());
     }
     let output = Command::new("npm")
-        .args([
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--no-update-notifier",
-            "express@5",
-        ])
+        .args(["install", "--no-audit", "--no-fund", "--no-update-notifier", "express@5"])
         .arg("--prefix")
         .arg(directory)
         .output()
@@ -274,10 +241,7 @@ fn install_express(directory: &Path) -> Result<()> {
         return Ok(());
     }
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(BenchError::Helper {
-        program: "npm install express",
-        log,
-    })
+    Err(BenchError::Helper { program: "npm install express", log })
 }
 
 fn free_address() -> Result<SocketAddr> {
@@ -293,7 +257,5 @@ fn is_alive(address: SocketAddr) -> bool {
     let mut answer = [0; 512];
     limited.is_ok()
         && stream.write_all(&http::get("/health/live", "*/*")).is_ok()
-        && stream
-            .read(&mut answer)
-            .is_ok_and(|count| http::status(&answer[..count]) == 200)
+        && stream.read(&mut answer).is_ok_and(|count| http::status(&answer[..count]) == 200)
 }

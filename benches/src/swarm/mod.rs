@@ -131,9 +131,7 @@ impl Swarm {
         self.scores.streaming = answered_before;
         let deadline = Instant::now() + OPEN_WITHIN;
         while self.scores.streaming < wanted {
-            while self.readers.len() < wanted
-                && self.readers.len() - self.scores.streaming < OPENING_MAX
-            {
+            while self.readers.len() < wanted && self.readers.len() - self.scores.streaming < OPENING_MAX {
                 let mut reader = Reader::connect(self.address, &request, self.publishers)?;
                 reader.watch(self.poll.registry(), Token(self.readers.len()))?;
                 self.readers.push(reader);
@@ -141,16 +139,10 @@ impl Swarm {
             self.turn(Duration::from_millis(10))?;
             if let Some(status) = self.scores.refused {
                 let body = String::new();
-                return Err(BenchError::Refused {
-                    what: "a stream",
-                    status,
-                    body,
-                });
+                return Err(BenchError::Refused { what: "a stream", status, body });
             }
             if Instant::now() > deadline {
-                return Err(BenchError::Timeout {
-                    what: "streams to open",
-                });
+                return Err(BenchError::Timeout { what: "streams to open" });
             }
         }
         Ok(())
@@ -168,9 +160,7 @@ impl Swarm {
     /// When the poll refuses.
     pub fn stall(&mut self, readers: Range<usize>) -> Result<()> {
         let registry = self.poll.registry();
-        self.readers[readers]
-            .iter_mut()
-            .try_for_each(|reader| reader.stall(registry))
+        self.readers[readers].iter_mut().try_for_each(|reader| reader.stall(registry))
     }
 
     /// Reads again from stalled readers.
@@ -187,10 +177,7 @@ impl Swarm {
     /// How many of `readers` have publisher 0's numbers up to `last`, and how many were ended.
     pub fn caught_up(&self, readers: Range<usize>, last: u64) -> (usize, usize) {
         let readers = &self.readers[readers];
-        let whole = readers
-            .iter()
-            .filter(|reader| reader.is_whole_up_to(0, last))
-            .count();
+        let whole = readers.iter().filter(|reader| reader.is_whole_up_to(0, last)).count();
         let ended = readers.iter().filter(|reader| reader.has_ended()).count();
         (whole, ended)
     }
@@ -210,8 +197,7 @@ impl Swarm {
     pub fn open_requester(&mut self) -> Result<usize> {
         let index = self.requesters.len();
         let registry = self.request_poll.registry();
-        self.requesters
-            .push(Requester::connect(self.address, registry, Token(index))?);
+        self.requesters.push(Requester::connect(self.address, registry, Token(index))?);
         Ok(index)
     }
 
@@ -245,21 +231,12 @@ impl Swarm {
     /// When a requester broke or was refused; readers that end are counted instead.
     pub fn turn(&mut self, timeout: Duration) -> Result<()> {
         self.serve_requesters()?;
-        let timeout = if self.completions.is_empty() {
-            timeout
-        } else {
-            Duration::ZERO
-        };
+        let timeout = if self.completions.is_empty() { timeout } else { Duration::ZERO };
         poll_once(&mut self.poll, &mut self.events, timeout)?;
         for event in &self.events {
             let Token(index) = event.token();
             if let Some(reader) = self.readers.get_mut(index) {
-                reader.receive(
-                    &mut self.buffer,
-                    &self.payload,
-                    self.clock,
-                    &mut self.scores,
-                );
+                reader.receive(&mut self.buffer, &self.payload, self.clock, &mut self.scores);
             }
         }
         self.serve_requesters()
@@ -271,11 +248,7 @@ impl Swarm {
     /// As [`Swarm::turn`].
     pub fn turn_until(&mut self, due_ns: u64) -> Result<()> {
         let left = due_ns.saturating_sub(self.now_ns());
-        let wait = if left < SPIN_BELOW_NS {
-            0
-        } else {
-            left / 1_000_000 - 1
-        };
+        let wait = if left < SPIN_BELOW_NS { 0 } else { left / 1_000_000 - 1 };
         self.turn(Duration::from_millis(wait.min(50)))
     }
 
@@ -299,11 +272,7 @@ impl Swarm {
         if self.requesters.is_empty() {
             return Ok(());
         }
-        poll_once(
-            &mut self.request_poll,
-            &mut self.request_events,
-            Duration::ZERO,
-        )?;
+        poll_once(&mut self.request_poll, &mut self.request_events, Duration::ZERO)?;
         for event in &self.request_events {
             let Token(index) = event.token();
             let requester = &mut self.requesters[index];
@@ -313,11 +282,7 @@ impl Swarm {
             let done_ns = self.clock.now_ns();
             let completions = &mut self.completions;
             requester.receive(&mut self.buffer, &mut |sent_ns| {
-                completions.push_back(Completion {
-                    requester: index,
-                    sent_ns,
-                    done_ns,
-                });
+                completions.push_back(Completion { requester: index, sent_ns, done_ns });
             })?;
         }
         Ok(())

@@ -45,9 +45,7 @@ impl Reader {
     pub(super) fn connect(address: SocketAddr, request: &[u8], publishers: usize) -> Result<Self> {
         let mut stream = std::net::TcpStream::connect(address).during("connect a reader")?;
         stream.write_all(request).during("ask for a stream")?;
-        stream
-            .set_nonblocking(true)
-            .during("make a reader non-blocking")?;
+        stream.set_nonblocking(true).during("make a reader non-blocking")?;
         Ok(Self {
             stream: TcpStream::from_std(stream),
             parser: StreamParser::default(),
@@ -61,9 +59,7 @@ impl Reader {
     /// # Errors
     /// When the poll refuses.
     pub(super) fn watch(&mut self, registry: &Registry, token: Token) -> Result<()> {
-        registry
-            .register(&mut self.stream, token, Interest::READABLE)
-            .during("watch a reader")
+        registry.register(&mut self.stream, token, Interest::READABLE).during("watch a reader")
     }
 
     /// Stops watching, so that nothing is read until [`Reader::watch`].
@@ -71,9 +67,7 @@ impl Reader {
     /// # Errors
     /// When the poll refuses.
     pub(super) fn stall(&mut self, registry: &Registry) -> Result<()> {
-        registry
-            .deregister(&mut self.stream)
-            .during("stall a reader")
+        registry.deregister(&mut self.stream).during("stall a reader")
     }
 
     /// Whether the server ended the stream.
@@ -94,13 +88,7 @@ impl Reader {
     }
 
     /// Reads all that is there.
-    pub(super) fn receive(
-        &mut self,
-        buffer: &mut [u8],
-        payload: &Payload,
-        clock: Clock,
-        scores: &mut Scores,
-    ) {
+    pub(super) fn receive(&mut self, buffer: &mut [u8], payload: &Payload, clock: Clock, scores: &mut Scores) {
         while !self.ended {
             match self.stream.read(buffer) {
                 Ok(0) => self.end(scores),
@@ -125,10 +113,7 @@ impl Reader {
             Found::Publication(stamp) => {
                 scores.delivered += 1;
                 scores.latency.record(now_ns.saturating_sub(stamp.sent_ns));
-                match usize::try_from(stamp.publisher)
-                    .ok()
-                    .and_then(|at| verifiers.get_mut(at))
-                {
+                match usize::try_from(stamp.publisher).ok().and_then(|at| verifiers.get_mut(at)) {
                     Some(verifier) => verifier.accept(stamp.sequence, &mut scores.tally),
                     None => scores.tally.foreign += 1,
                 }

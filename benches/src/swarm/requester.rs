@@ -44,16 +44,8 @@ impl Requester {
         stream.set_nodelay(true).during("set up a publisher")?;
         stream.set_nonblocking(true).during("set up a publisher")?;
         let mut stream = TcpStream::from_std(stream);
-        registry
-            .register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)
-            .during("watch a publisher")?;
-        Ok(Self {
-            stream,
-            outgoing: Vec::new(),
-            incoming: Vec::new(),
-            pending: VecDeque::new(),
-            ended: false,
-        })
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).during("watch a publisher")?;
+        Ok(Self { stream, outgoing: Vec::new(), incoming: Vec::new(), pending: VecDeque::new(), ended: false })
     }
 
     /// Whether the server closed the connection, which it may do while nothing is pending.
@@ -96,11 +88,7 @@ impl Requester {
     ///
     /// # Errors
     /// When the connection broke or an answer is not 2xx.
-    pub(super) fn receive(
-        &mut self,
-        buffer: &mut [u8],
-        on_answer: &mut impl FnMut(u64),
-    ) -> Result<()> {
+    pub(super) fn receive(&mut self, buffer: &mut [u8], on_answer: &mut impl FnMut(u64)) -> Result<()> {
         loop {
             match self.stream.read(buffer) {
                 Ok(0) if self.pending.is_empty() => {
@@ -129,11 +117,7 @@ impl Requester {
                 let body = &answer[extent.head_bytes..];
                 let start = &body[..body.len().min(REFUSAL_BYTES)];
                 let body = String::from_utf8_lossy(start).into_owned();
-                return Err(BenchError::Refused {
-                    what: "a request",
-                    status,
-                    body,
-                });
+                return Err(BenchError::Refused { what: "a request", status, body });
             }
             at += extent.bytes();
             if let Some(sent_ns) = self.pending.pop_front() {
