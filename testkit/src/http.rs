@@ -339,6 +339,8 @@ mod tests {
         assert!(matches!(short, Err(HttpError::Truncated { .. })), "{short:?}");
         let short = get(&[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"]);
         assert!(matches!(short, Err(HttpError::Truncated { .. })), "{short:?}");
+        let short = get(&[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n"]);
+        assert!(matches!(short, Err(HttpError::Truncated { .. })), "{short:?}");
         let broken = get(&[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"]);
         assert!(matches!(broken, Err(HttpError::Malformed { .. })), "{broken:?}");
         let broken = get(&[b"SSH-2.0-x\r\n\r\n"]);

@@ -110,6 +110,19 @@ fn a_cut_ends_both_sides_as_asked() {
 }
 
 #[test]
+fn a_close_is_orderly_even_with_bytes_unread() {
+    let (server, ends) = echo(0);
+    let proxy = FaultProxy::start(server).expect("the proxy starts");
+    let mut client = connect(&proxy);
+    exchange(&mut client, "x");
+    proxy.set_fault(Fault::Stall(Direction::Both));
+    client.write_all(b"never read").expect("the kernel takes it");
+    proxy.set_fault(Fault::Cut(Cut::Close));
+    assert_eq!(client.read(&mut [0; 8]).expect("a close is an end"), 0);
+    assert_eq!(ends.recv_timeout(TIMEOUT), Ok(None));
+}
+
+#[test]
 fn new_connections_alone_can_be_refused_and_the_target_moved() {
     let ((first, _), (second, _)) = (echo(0), echo(1));
     let proxy = FaultProxy::start(first).expect("the proxy starts");

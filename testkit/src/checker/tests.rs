@@ -269,6 +269,20 @@ fn an_unfinished_run_may_end_anywhere() {
 }
 
 #[test]
+fn a_gap_may_follow_from_anything_the_client_asked_for() {
+    let gap = r#"{"kind":"gap","client":"s4","requested":"old-77","resumedFrom":null,"reason":"epoch"}"#;
+    let first = r#"{"kind":"event","client":"s4","id":"e1-2","channel":"b","key":"k2","hash":"h2"}"#;
+    let to_a_place = TRUE_RUN.replace(&format!("{gap}\n{first}"), &gap.replace("null", r#""e1-2""#));
+    let hello = r#"{"kind":"hello","client":"s4","id":"e1-6","recovered":false}"#;
+    let from_nonsense = TRUE_RUN.replace(gap, &format!("{hello}\n{gap}")).replace("old-77", "?");
+    for run in [to_a_place, from_nonsense] {
+        assert_ne!(run, TRUE_RUN);
+        let report = check(&records(&run), COMPLETE);
+        assert!(report.is_sound(), "{report}");
+    }
+}
+
+#[test]
 fn epochs_are_ordered_by_the_log_and_not_by_name() {
     let run = r#"
 {"kind":"stored","id":"zz-8","channel":"a","key":null,"hash":"h1"}

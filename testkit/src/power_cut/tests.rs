@@ -124,6 +124,8 @@ fn truncation_and_allocation_may_be_missing_too() {
     assert_eq!(images(&trace(&truncate, &[("f", "abc")])), expected);
     let allocate = ["openat(AT_FDCWD, '@/f', O_RDWR) = 3", "fallocate(3, 0, 1, 3) = 0"];
     assert_eq!(images(&trace(&allocate, &[("f", "abc")])), set(["f=abc", "f=abc_"]));
+    let within = ["openat(AT_FDCWD, '@/f', O_RDWR) = 3", "fallocate(3, 0, 0, 2) = 0"];
+    assert_eq!(images(&trace(&within, &[("f", "abc")])), set(["f=abc"]));
     let shrink = ["openat(AT_FDCWD, '@/f', O_RDWR) = 3", "ftruncate(3, 1) = 0", "fsync(3) = 0"];
     assert_eq!(images(&trace(&shrink, &[("f", "abc")])), set(["f=a"]));
 }
@@ -171,10 +173,13 @@ fn descriptors_are_followed_through_duplicates_threads_and_forks() {
             "5 write(7, 'no', 2) = 2",
             "2 write(7, 'c', 1) = 1",
             "2 fsync(7) = 0",
+            "2 openat(9, 'g', O_WRONLY|O_CREAT, 0644) = 8",
+            "1 write(8, 'd', 1) = 1",
+            "1 fsync(8) = 0",
         ],
         &[],
     );
-    assert_eq!(images(&trace), set(["f=abc"]));
+    assert_eq!(images(&trace), set(["f=abc g=d"]));
 }
 
 #[test]
