@@ -3,7 +3,7 @@
 //! It stands between a client and a server under test and forwards bytes until told otherwise.
 //! Faults can be switched while it runs: for all connections, for new ones, for a single one, or
 //! by a seeded random script per connection ([`Chaos`]). It lives on a thread with a runtime of
-//! its own, so blocking tests can use it. What happens to the bytes is in [`pump`].
+//! its own, so blocking tests can use it. What happens to the bytes is in `pump.rs`.
 //!
 //! A proxy cannot lose IP packets. A peer that has vanished from the network is imitated by one
 //! that acknowledges nothing more at the application: its receive window fills and stays full.
