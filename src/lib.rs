@@ -2,4 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod http;
+pub mod hub;
 pub mod ports;
+pub mod service;
+pub mod store;
+pub mod transport;

@@ -9,6 +9,7 @@
 pub mod entry;
 mod feeds;
 mod inbox;
+pub mod json;
 pub mod limits;
 pub mod names;
 pub mod position;

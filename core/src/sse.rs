@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use santral_schema::events::{Bye, Envelope, From, Gap, Hello, PresenceChange};
 
-use crate::entry::{Publication, Sender, Timestamp};
+use crate::entry::{Entry, Publication, Sender, Timestamp};
 use crate::limits::PADDING_BYTES;
 use crate::position::Position;
 
@@ -37,17 +37,25 @@ pub fn raw_frame(position: Option<Position>, publication: &Publication) -> Bytes
 /// The frame of a message in the envelope format.
 #[must_use]
 pub fn envelope_frame(position: Option<Position>, at: Timestamp, publication: &Publication) -> Bytes {
-    let data = RawValue::from_string(publication.data.to_string()).expect("publications hold checked JSON text");
-    let envelope = Envelope {
+    let event = publication.event.as_ref().map(|name| name.as_str());
+    frame(position, event, &to_json(&wire_envelope(position, at, publication)))
+}
+
+/// An entry as clients see it outside of a stream.
+#[must_use]
+pub fn envelope(entry: &Entry) -> Envelope {
+    wire_envelope(entry.position(), entry.at(), entry.publication())
+}
+
+fn wire_envelope(position: Option<Position>, at: Timestamp, publication: &Publication) -> Envelope {
+    Envelope {
         channel: publication.channel.to_string(),
         event: publication.event.as_ref().map(|name| name.as_str().to_owned()),
         id: position.map(|position| position.to_string()),
         from: wire_sender(&publication.from),
         at: at.to_rfc3339(),
-        data,
-    };
-    let event = publication.event.as_ref().map(|name| name.as_str());
-    frame(position, event, &to_json(&envelope))
+        data: RawValue::from_string(publication.data.to_string()).expect("publications hold checked JSON text"),
+    }
 }
 
 /// The sender as clients see it; `None` when nothing is known.
@@ -59,12 +67,13 @@ pub fn wire_sender(sender: &Sender) -> Option<From> {
     })
 }
 
-/// The first frame of a stream; its id is the head position, so that a client which loses the
-/// line before its first message can still resume.
+/// The first frame of a stream. Its id is the place where the stream goes on, so that a client
+/// which loses the line before its first message can still resume; without one, the client keeps
+/// the position that it came with.
 #[must_use]
-pub fn hello_frame(head: Position, retry_ms: u32, hello: &Hello) -> Bytes {
+pub fn hello_frame(id: Option<Position>, retry_ms: u32, hello: &Hello) -> Bytes {
     let mut text = format!("retry: {retry_ms}\n");
-    push_frame(&mut text, Some(head), Some("hello"), &to_json(hello));
+    push_frame(&mut text, id, Some("hello"), &to_json(hello));
     Bytes::from(text)
 }
 

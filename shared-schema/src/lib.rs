@@ -4,5 +4,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod channels;
 pub mod events;
+pub mod health;
+pub mod problem;
+pub mod publish;
 pub mod reason;
+pub mod sessions;

@@ -1,0 +1,132 @@
+//! Errors as clients see them: RFC 9457 problem documents with a stable code.
+
+use serde::Serialize;
+use ts_rs::TS;
+
+/// Body of every error answer, `application/problem+json` (RFC 9457, section 3).
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Where the code is explained, relative to the documentation.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The code in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code.
+    pub code: ProblemCode,
+    /// What happened.
+    pub detail: String,
+    /// What to do first.
+    pub remediation: String,
+}
+
+macro_rules! problem_codes {
+    ($($(#[doc = $doc:literal])+ $code:ident = $status:literal, $title:literal, $remediation:literal;)+) => {
+        /// The stable codes of all problems. Codes are added, never renamed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
+        #[serde(rename_all = "snake_case")]
+        pub enum ProblemCode {
+            $($(#[doc = $doc])+ $code,)+
+        }
+
+        impl ProblemCode {
+            /// Every code, for tables and tests.
+            pub const ALL: &[Self] = &[$(Self::$code,)+];
+
+            /// The HTTP status that goes with the code.
+            #[must_use]
+            pub fn status(self) -> u16 {
+                match self { $(Self::$code => $status,)+ }
+            }
+
+            /// The code in words.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$code => $title,)+ }
+            }
+
+            /// What the reader should do first.
+            #[must_use]
+            pub fn remediation(self) -> &'static str {
+                match self { $(Self::$code => $remediation,)+ }
+            }
+        }
+    };
+}
+
+problem_codes! {
+    /// The body is not the JSON that the operation takes.
+    InvalidJson = 400, "Invalid JSON", "Send one well-formed JSON text in UTF-8 of the shape that docs/protocol.md gives.";
+    /// A field or its value is not what the operation takes.
+    InvalidField = 400, "Invalid field", "Correct the field that `detail` names.";
+    /// The query has a parameter that the operation does not know, or a bad value.
+    InvalidQuery = 400, "Invalid query", "Correct or remove the query parameter that `detail` names.";
+    /// A channel name breaks the grammar or is reserved.
+    InvalidChannel = 400, "Invalid channel name", "Use 1 to 128 of A-Z a-z 0-9 _ . : @ / - and begin with a letter or digit.";
+    /// An event name breaks the grammar or is reserved.
+    InvalidEvent = 400, "Invalid event name", "Use 1 to 128 of A-Z a-z 0-9 _ . : - and none of the server's own names.";
+    /// A position is not one of this log.
+    InvalidPosition = 400, "Invalid position", "Pass an id that the server gave, unchanged.";
+    /// A session token is too short, too long or has bad characters.
+    InvalidSession = 400, "Invalid session token", "Draw at least 128 random bits and write them as 22 to 64 characters of base64url.";
+    /// JSON nests too deep.
+    TooDeep = 400, "JSON nests too deep", "Flatten the message to at most 32 levels.";
+    /// A batch has no items or too many.
+    InvalidBatch = 400, "Invalid batch", "Send 1 to 1,000 items in one request.";
+    /// A message names no target, or more than one.
+    InvalidTarget = 400, "Invalid target", "Name exactly one of channel, channels, user and connection.";
+    /// An idempotency key is empty, too long, or stands where nothing is stored.
+    InvalidIdempotencyKey = 400, "Invalid idempotency key", "Send 1 to 255 visible ASCII characters, and only with messages that are stored.";
+    /// There is nothing at this path.
+    NotFound = 404, "Not found", "Check the path and the id.";
+    /// The path exists, the method does not.
+    MethodNotAllowed = 405, "Method not allowed", "Use one of the methods in the Allow header.";
+    /// The request body did not arrive in time.
+    BodyTimeout = 408, "Request body too slow", "Send the whole body within ten seconds.";
+    /// The message or the body is too large.
+    TooLarge = 413, "Too large", "Send less; the bound stands in `detail`.";
+    /// The body is not of a media type that the operation takes.
+    UnsupportedMediaType = 415, "Unsupported media type", "Send the body with Content-Type: application/json.";
+    /// The idempotency key was used with another request.
+    IdempotencyKeyReused = 422, "Idempotency key reused", "Use a new key for a new message; repeat a request only unchanged.";
+    /// A session follows as much as it may.
+    TooManySubscriptions = 422, "Too many subscriptions", "Follow a prefix, or open another session.";
+    /// Something went wrong inside.
+    Internal = 500, "Internal error", "Try again; if it stays, report the X-Request-Id to the operator.";
+    /// The database is busy.
+    StorageBusy = 503, "Storage busy", "Repeat the request after Retry-After, with an idempotency key.";
+    /// The database is full.
+    StorageFull = 503, "Storage full", "The operator must make room; repeat the request later.";
+    /// The database failed.
+    StorageFailed = 503, "Storage failed", "The operator must look at the log; repeat the request later, with an idempotency key.";
+    /// The server is about to stop.
+    Draining = 503, "Draining", "Connect again after Retry-After; another node or the next start will serve.";
+    /// The server has as many streams as it can hold.
+    TooManyConnections = 503, "Too many connections", "Try again after Retry-After.";
+}
+
+impl Problem {
+    /// A problem with what happened this time.
+    #[must_use]
+    pub fn new(code: ProblemCode, detail: String) -> Self {
+        Self {
+            kind: format!("/docs/errors.md#{}", code.name()),
+            title: code.title().to_owned(),
+            status: code.status(),
+            code,
+            detail,
+            remediation: code.remediation().to_owned(),
+        }
+    }
+}
+
+impl ProblemCode {
+    /// The code as it is written on the wire.
+    #[must_use]
+    pub fn name(self) -> String {
+        let quoted = serde_json::to_string(&self).expect("a unit variant serializes to a string");
+        quoted.trim_matches('"').to_owned()
+    }
+}

@@ -1,0 +1,111 @@
+//! What a client asks for: a stream, and commands beside it.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::publish::PublishItem;
+
+/// Body of `POST /api/events`; the same words as the query of `GET /api/events`.
+#[derive(Debug, Default, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StreamRequest {
+    /// Channels, and prefixes that end in `*`.
+    pub channels: Vec<String>,
+    /// How messages come.
+    pub format: StreamFormat,
+    /// Behind which position to go on; `earliest` for all that is retained.
+    pub last_event_id: Option<String>,
+    /// A token of 22 to 64 characters that the client chose: makes the session resumable.
+    pub session: Option<String>,
+    /// Whether presence changes of the named channels are wanted.
+    pub presence: bool,
+    /// `false` opts out of the channel `broadcast`.
+    #[ts(as = "Option<bool>")]
+    pub broadcast: Option<bool>,
+    /// Whether to send a padding comment behind `hello`.
+    pub pad: bool,
+    /// Name of an SDK: it understands error statuses, which a browser's EventSource does not.
+    pub client: Option<String>,
+}
+
+/// How messages come on a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamFormat {
+    /// The event's data is the message itself.
+    #[default]
+    Raw,
+    /// The event's data is an [`crate::events::Envelope`].
+    Envelope,
+}
+
+/// One command of `POST /api/sessions/{session}/commands`: an object with exactly one field.
+#[derive(Debug, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Command {
+    /// Follow more channels from now on.
+    Subscribe(Vec<String>),
+    /// Follow these no longer.
+    Unsubscribe(Vec<String>),
+    /// Publish; the sender is the session.
+    Publish(PublishItem),
+    /// Read a channel's history.
+    History(HistoryCommand),
+    /// Read who follows a channel.
+    Presence(PresenceCommand),
+    /// See whether the session lives.
+    Ping(PingCommand),
+}
+
+/// Reads a channel's history, newest first.
+#[derive(Debug, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HistoryCommand {
+    /// The channel.
+    pub channel: String,
+    /// Only entries before this position.
+    #[serde(default)]
+    #[ts(optional)]
+    pub before: Option<String>,
+    /// Only entries behind this position.
+    #[serde(default)]
+    #[ts(optional)]
+    pub since: Option<String>,
+    /// Most entries to return.
+    #[serde(default)]
+    #[ts(optional, type = "number")]
+    pub limit: Option<usize>,
+}
+
+/// Reads who follows a channel.
+#[derive(Debug, Deserialize, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PresenceCommand {
+    /// The channel.
+    pub channel: String,
+}
+
+/// Has no fields.
+#[derive(Debug, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct PingCommand {}
+
+/// Answer to `subscribe` and `unsubscribe`.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscriptions {
+    /// What the session follows now.
+    pub channels: Vec<String>,
+    /// The head of the log at that moment: later entries of these channels arrive.
+    pub position: String,
+}
+
+/// Answer to `ping`.
+#[derive(Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Pong {
+    /// The head of the log.
+    pub position: String,
+    /// The server's clock, RFC 3339 in UTC.
+    pub server_time: String,
+}

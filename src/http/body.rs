@@ -1,0 +1,72 @@
+//! Request bodies: bounded in size and in time, before anything is parsed.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+
+use santral_core::limits::BODY_DEADLINE;
+
+use super::problem::ApiError;
+
+/// Reads a whole JSON body as text.
+///
+/// # Errors
+/// [`ApiError`] for another media type, a body over `bytes_max`, a slow one, a broken one, or one
+/// that is not UTF-8 (RFC 8259, section 8.1).
+pub async fn read_json_text(
+    request: &HttpRequest,
+    payload: web::Payload,
+    bytes_max: usize,
+) -> Result<BodyText, ApiError> {
+    if !is_json(request) {
+        return Err(ApiError::UnsupportedMediaType);
+    }
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > bytes_max) {
+        return Err(ApiError::BodyTooLarge(bytes_max));
+    }
+    let bytes = actix_rt::time::timeout(BODY_DEADLINE, collect(payload, bytes_max)).await;
+    let bytes = bytes.map_err(|_| ApiError::BodyTimeout)??;
+    let text = String::from_utf8(bytes.into()).map_err(|_| ApiError::InvalidJson("it is not UTF-8".to_owned()))?;
+    Ok(BodyText(text))
+}
+
+/// A body that is UTF-8 within its bound.
+pub struct BodyText(String);
+
+impl BodyText {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Parses the text.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidJson`] says where and why.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        serde_json::from_str(&self.0).map_err(|error| ApiError::InvalidJson(error.to_string()))
+    }
+}
+
+async fn collect(mut payload: web::Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| ApiError::BodyIncomplete)?;
+        if body.len() + chunk.len() > bytes_max {
+            return Err(ApiError::BodyTooLarge(bytes_max));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// A browser sends this type across origins only after asking, so no foreign page can post by form.
+fn is_json(request: &HttpRequest) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}

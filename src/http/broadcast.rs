@@ -1,0 +1,67 @@
+//! `POST /api/broadcast`: the body is the message.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use santral_core::entry::Sender;
+use santral_core::limits::PUBLISH_BODY_BYTES_MAX;
+use santral_schema::publish::PublishItem;
+
+use super::problem::ApiError;
+use super::publish::idempotency_key;
+use super::{body, query};
+use crate::hub::shard_thread::LocalShard;
+use crate::service::Principal;
+use crate::service::publish::{self, Message};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct BroadcastQuery {
+    #[serde(default)]
+    channel: Vec<String>,
+    event: Option<String>,
+    user: Option<String>,
+    connection: Option<String>,
+    except: Option<String>,
+    #[serde(default, deserialize_with = "query::switch")]
+    volatile: bool,
+}
+
+/// `POST /api/broadcast`.
+///
+/// # Errors
+/// [`ApiError`]; then nothing was published.
+pub async fn post(
+    request: HttpRequest,
+    payload: web::Payload,
+    shard: web::Data<LocalShard>,
+) -> Result<HttpResponse, ApiError> {
+    let query: BroadcastQuery = query::parse(&request)?;
+    let body = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?;
+    let hub = shard.hub();
+    let message = Message::parse(query.into_item(body.parse()?), hub.options.message_bytes_max)?;
+    let key = idempotency_key(&request)?;
+    let principal = Principal::anonymous();
+    let mut receipts = publish::publish(hub, &principal, &Sender::default(), vec![message], key).await?;
+    Ok(HttpResponse::Ok().json(receipts.pop()))
+}
+
+impl BroadcastQuery {
+    /// No target at all is the channel that everyone follows.
+    fn into_item(self, data: Box<RawValue>) -> PublishItem {
+        let channels = query::split_lists(self.channel);
+        let is_to_everyone = channels.is_empty() && self.user.is_none() && self.connection.is_none();
+        PublishItem {
+            channel: is_to_everyone.then(publish::to_everyone),
+            channels: (!channels.is_empty()).then_some(channels),
+            user: self.user,
+            connection: self.connection,
+            event: self.event,
+            data,
+            volatile: self.volatile,
+            except: self.except,
+            key: None,
+        }
+    }
+}

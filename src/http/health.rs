@@ -1,0 +1,51 @@
+//! `GET /health…`: for people, and for whoever restarts or routes around a server.
+
+use actix_web::{HttpResponse, web};
+
+use santral_schema::health::{Health, HealthStatus, StorageHealth};
+
+use crate::hub::Hub;
+use crate::hub::shard_thread::LocalShard;
+use crate::ports::store::StoreError;
+
+/// `GET /health`: how the server does. Always 200 while it can answer.
+pub async fn health(shard: web::Data<LocalShard>) -> HttpResponse {
+    HttpResponse::Ok().json(report(shard.hub()))
+}
+
+/// `GET /health/live`: 200 as long as the process answers. A failing database is no reason to restart it.
+pub async fn live() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ok"}"#)
+}
+
+/// `GET /health/ready`: 200 while new clients may be sent here, else 503.
+pub async fn ready(shard: web::Data<LocalShard>) -> HttpResponse {
+    let report = report(shard.hub());
+    match report.status {
+        HealthStatus::Ok => HttpResponse::Ok().json(report),
+        HealthStatus::Degraded | HealthStatus::Draining => HttpResponse::ServiceUnavailable().json(report),
+    }
+}
+
+fn report(hub: &Hub) -> Health {
+    let storage = match hub.writer.health() {
+        Ok(()) => StorageHealth::Ok,
+        Err(StoreError::Busy) => StorageHealth::Busy,
+        Err(StoreError::Full) => StorageHealth::Full,
+        Err(StoreError::Failed) => StorageHealth::Failed,
+    };
+    let status = match storage {
+        _ if hub.is_draining() => HealthStatus::Draining,
+        StorageHealth::Ok => HealthStatus::Ok,
+        StorageHealth::Busy | StorageHealth::Full | StorageHealth::Failed => HealthStatus::Degraded,
+    };
+    Health {
+        status,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        node: hub.options.node.clone(),
+        open: true,
+        storage,
+        streams: hub.streams(),
+        uptime_seconds: hub.uptime().as_secs(),
+    }
+}

@@ -1,0 +1,41 @@
+//! Query strings: every parameter is known, or the request is refused.
+
+use actix_web::HttpRequest;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+
+use super::problem::ApiError;
+
+/// Reads the query; parameters may repeat where the type has a list.
+///
+/// # Errors
+/// [`ApiError::InvalidQuery`] names the parameter.
+pub fn parse<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
+    serde_html_form::from_str(request.query_string()).map_err(|error| ApiError::InvalidQuery(error.to_string()))
+}
+
+/// A switch: `1` or `true`, `0` or `false`.
+///
+/// # Errors
+/// Any other text.
+pub fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        other => Err(D::Error::custom(format!("{other:?} is no switch: use 1 or 0"))),
+    }
+}
+
+/// A switch that may be absent.
+///
+/// # Errors
+/// See [`switch`].
+pub fn optional_switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    switch(deserializer).map(Some)
+}
+
+/// Repeated parameters, each of which may be a list with commas; empty parts are passed over.
+#[must_use]
+pub fn split_lists(values: Vec<String>) -> Vec<String> {
+    values.iter().flat_map(|value| value.split(',')).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}

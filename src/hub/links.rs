@@ -1,0 +1,275 @@
+//! The links of one shard's sessions: detached sockets, or response bodies.
+//!
+//! A socket that has left actix-web costs a descriptor and its session, nothing else: bytes go
+//! from the shared frames straight into the kernel, and one poll per thread tells of FIN, errors
+//! and room to write. The body is the ordinary way through actix-web; it needs no socket, so it
+//! also runs in virtual time.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use slotmap::{Key, KeyData, SecondaryMap};
+use tokio::sync::Notify;
+
+use santral_core::limits::{SOCKET_SEND_BUFFER_BYTES, STREAM_INPUT_BYTES_MAX};
+use santral_core::session::SessionKey;
+use santral_core::shard::{Links, Written};
+use santral_schema::reason::DisconnectReason;
+
+use super::StreamSlot;
+
+/// What happened to a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkEvent {
+    /// It takes bytes again.
+    Writable(SessionKey),
+    /// It is over.
+    Down(SessionKey, DisconnectReason),
+}
+
+/// Link events that did not come from the kernel's poll, and the bell for the shard's thread.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    events: RefCell<Vec<LinkEvent>>,
+    bell: Notify,
+}
+
+impl Notices {
+    pub(crate) fn push(&self, event: LinkEvent) {
+        self.events.borrow_mut().push(event);
+        self.bell.notify_one();
+    }
+
+    pub(crate) fn take(&self) -> Vec<LinkEvent> {
+        self.events.take()
+    }
+
+    pub(crate) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    pub(crate) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+}
+
+enum Link {
+    Socket { stream: TcpStream, input_bytes: usize, _slot: StreamSlot },
+    Body { pipe: BodyPipe, _slot: StreamSlot },
+}
+
+/// All links of one shard.
+pub(crate) struct LinkTable {
+    links: SecondaryMap<SessionKey, Link>,
+    registry: Registry,
+    notices: Rc<Notices>,
+}
+
+impl LinkTable {
+    pub(crate) fn new(registry: Registry, notices: Rc<Notices>) -> Self {
+        Self { links: SecondaryMap::new(), registry, notices }
+    }
+
+    /// Takes over a socket whose response head is on its way.
+    pub(crate) fn add_socket(
+        &mut self,
+        key: SessionKey,
+        stream: std::net::TcpStream,
+        slot: StreamSlot,
+    ) -> io::Result<()> {
+        let mut stream = TcpStream::from_std(stream);
+        self.registry.register(&mut stream, token_of(key), Interest::READABLE | Interest::WRITABLE)?;
+        self.links.insert(key, Link::Socket { stream, input_bytes: 0, _slot: slot });
+        Ok(())
+    }
+
+    /// Takes over a response body.
+    pub(crate) fn add_body(&mut self, key: SessionKey, pipe: BodyPipe, slot: StreamSlot) {
+        self.links.insert(key, Link::Body { pipe, _slot: slot });
+    }
+
+    /// Sends the last bytes as far as the link takes them at once, and closes it.
+    pub(crate) fn close(&mut self, key: SessionKey, farewell: &[u8]) {
+        match self.links.remove(key) {
+            Some(Link::Socket { mut stream, .. }) => {
+                // A link that is full hears nothing; its client resumes all the same.
+                let _ = stream.write(farewell);
+                let _ = stream.shutdown(Shutdown::Write);
+            }
+            Some(Link::Body { pipe, .. }) => pipe.finish(farewell),
+            None => (),
+        }
+    }
+
+    /// Forgets a link that is over.
+    pub(crate) fn remove(&mut self, key: SessionKey) {
+        self.links.remove(key);
+    }
+
+    /// What an event of the kernel means for its link.
+    pub(crate) fn judge(&mut self, event: &Event) -> Option<LinkEvent> {
+        let key = SessionKey::from(KeyData::from_ffi(event.token().0 as u64));
+        let Some(Link::Socket { stream, input_bytes, .. }) = self.links.get_mut(key) else { return None };
+        if event.is_error() {
+            return Some(LinkEvent::Down(key, DisconnectReason::Unreachable));
+        }
+        if event.is_read_closed() {
+            return Some(LinkEvent::Down(key, DisconnectReason::ClientLeft));
+        }
+        if event.is_readable()
+            && let Err(reason) = discard_input(stream, input_bytes)
+        {
+            return Some(LinkEvent::Down(key, reason));
+        }
+        event.is_writable().then_some(LinkEvent::Writable(key))
+    }
+}
+
+impl Links for LinkTable {
+    fn write(&mut self, session: SessionKey, frames: &[IoSlice<'_>]) -> Written {
+        match self.links.get_mut(session) {
+            Some(Link::Socket { stream, .. }) => write_to_socket(stream, frames).unwrap_or_else(|_| {
+                self.notices.push(LinkEvent::Down(session, DisconnectReason::Unreachable));
+                Written::Gone
+            }),
+            Some(Link::Body { pipe, .. }) => pipe.write(frames),
+            None => Written::Gone,
+        }
+    }
+}
+
+fn write_to_socket(stream: &mut TcpStream, frames: &[IoSlice<'_>]) -> io::Result<Written> {
+    let total: usize = frames.iter().map(|frame| frame.len()).sum();
+    loop {
+        // One frame is the usual case, and a plain send is cheaper than a vectored one.
+        let result = match frames {
+            [frame] => stream.write(frame),
+            frames => stream.write_vectored(frames),
+        };
+        return match result {
+            Ok(taken) if taken == total => Ok(Written::All),
+            Ok(taken) => Ok(Written::Partial(taken)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Written::Partial(0)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+    }
+}
+
+/// A stream takes no input: what comes is thrown away, and whoever sends too much is cut off.
+fn discard_input(stream: &mut TcpStream, input_bytes: &mut usize) -> Result<(), DisconnectReason> {
+    let mut waste = [0; 4096];
+    loop {
+        match stream.read(&mut waste) {
+            Ok(0) => return Err(DisconnectReason::ClientLeft),
+            Ok(count) => *input_bytes += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            Err(_) => return Err(DisconnectReason::Unreachable),
+        }
+        if *input_bytes > STREAM_INPUT_BYTES_MAX {
+            return Err(DisconnectReason::UnexpectedInput);
+        }
+    }
+}
+
+fn token_of(key: SessionKey) -> Token {
+    Token(usize::try_from(key.data().as_ffi()).expect("usize has 64 bits on every supported platform"))
+}
+
+/// The shard's end of a response body: takes bytes up to the bound of a socket's send buffer.
+#[derive(Clone)]
+pub(crate) struct BodyPipe(Rc<Pipe>);
+
+struct Pipe {
+    buffer: RefCell<BytesMut>,
+    finished: Cell<bool>,
+    full: Cell<bool>,
+    reader: RefCell<Option<Waker>>,
+}
+
+impl BodyPipe {
+    pub(crate) fn new() -> Self {
+        Self(Rc::new(Pipe {
+            buffer: RefCell::default(),
+            finished: Cell::new(false),
+            full: Cell::new(false),
+            reader: RefCell::default(),
+        }))
+    }
+
+    fn write(&self, frames: &[IoSlice<'_>]) -> Written {
+        let mut buffer = self.0.buffer.borrow_mut();
+        let mut taken = 0;
+        for frame in frames {
+            let room = SOCKET_SEND_BUFFER_BYTES - buffer.len();
+            let part = &frame[..frame.len().min(room)];
+            buffer.extend_from_slice(part);
+            taken += part.len();
+            if part.len() < frame.len() {
+                self.0.full.set(true);
+                self.wake_reader();
+                return Written::Partial(taken);
+            }
+        }
+        self.wake_reader();
+        Written::All
+    }
+
+    fn finish(&self, farewell: &[u8]) {
+        self.0.buffer.borrow_mut().extend_from_slice(farewell);
+        self.0.finished.set(true);
+        self.wake_reader();
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = self.0.reader.borrow_mut().take() {
+            reader.wake();
+        }
+    }
+}
+
+/// The client's end of a [`BodyPipe`].
+pub(crate) struct BodyReader {
+    pipe: BodyPipe,
+    session: SessionKey,
+    notices: Rc<Notices>,
+}
+
+impl BodyReader {
+    pub(crate) fn new(pipe: BodyPipe, session: SessionKey, notices: Rc<Notices>) -> Self {
+        Self { pipe, session, notices }
+    }
+
+    /// The bytes that came since the last call; `None` at the end.
+    pub(crate) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let pipe = &self.pipe.0;
+        let bytes = pipe.buffer.borrow_mut().split().freeze();
+        if !bytes.is_empty() {
+            if pipe.full.replace(false) {
+                self.notices.push(LinkEvent::Writable(self.session));
+            }
+            return Poll::Ready(Some(bytes));
+        }
+        if pipe.finished.get() {
+            return Poll::Ready(None);
+        }
+        *pipe.reader.borrow_mut() = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for BodyReader {
+    fn drop(&mut self) {
+        if !self.pipe.0.finished.get() {
+            self.notices.push(LinkEvent::Down(self.session, DisconnectReason::ClientLeft));
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The shell around the shards: threads, mailboxes, the writer, the clock.
+//!
+//! One shard per worker thread shares nothing with the others; whoever wants something from a
+//! shard of another thread sends it a [`Mail`]. Lock order, where more than one is held: an attach
+//! stripe of the directory, then its map.
+
+pub mod delivery;
+pub mod directory;
+pub mod links;
+pub mod shard_thread;
+
+pub mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use santral_core::entry::{Entry, Timestamp};
+use santral_core::limits::MAILBOX_MESSAGES_MAX;
+use santral_core::position::{Epoch, Offset};
+use santral_core::shard::Shard;
+use santral_core::time::Moment;
+
+use crate::ports::store::{Durability, LogReader};
+use delivery::Delivery;
+use directory::Directory;
+use writer::WriterQueue;
+
+/// Work on another thread's shard.
+type ShardCall = Box<dyn FnOnce(&mut Shard, Moment) + Send>;
+
+/// What a shard finds in its mailbox.
+pub enum Mail {
+    /// Entries to deliver, in offset order.
+    Deliver(Arc<Delivery>),
+    /// Something to do with the shard.
+    Call(ShardCall),
+}
+
+/// Where the log stood when the server started, and what the shards begin with.
+#[derive(Clone)]
+pub struct LogStart {
+    /// The log's incarnation.
+    pub epoch: Epoch,
+    /// The last offset that retention had removed.
+    pub trimmed_to: Offset,
+    /// The offset before the first preloaded entry.
+    pub behind: Offset,
+    /// The newest entries, so that a crowd which returns after a restart is served from memory.
+    pub recent: Arc<Vec<Arc<Entry>>>,
+}
+
+/// What does not change while the server runs.
+#[derive(Debug, Clone)]
+pub struct HubOptions {
+    /// Name of this node.
+    pub node: String,
+    /// Worker threads, and so shards.
+    pub workers: usize,
+    /// Longest silence on a stream.
+    pub heartbeat: Duration,
+    /// What receipts promise.
+    pub durability: Durability,
+    /// How long stored messages are retained.
+    pub retention_age: Duration,
+    /// Largest message data, in bytes.
+    pub message_bytes_max: usize,
+    /// Most open streams.
+    pub streams_max: usize,
+}
+
+/// The shards of this node, and what they share.
+pub struct Hub {
+    /// What does not change while the server runs.
+    pub options: HubOptions,
+    /// Which shard serves which session.
+    pub directory: Directory,
+    /// The way into the log.
+    pub writer: WriterQueue,
+    /// The way out of the log; blocking.
+    pub reader: Arc<dyn LogReader>,
+    /// Where the log stood at the start.
+    pub log_start: LogStart,
+    mailboxes: Vec<mpsc::Sender<Mail>>,
+    committed: AtomicU64,
+    streams: AtomicUsize,
+    presence_watched: AtomicBool,
+    draining: AtomicBool,
+    started: Instant,
+}
+
+impl Hub {
+    /// A hub, and the mailboxes that its shards will read, one for each worker.
+    #[must_use]
+    pub fn new(
+        options: HubOptions,
+        log_start: LogStart,
+        head: Offset,
+        reader: Arc<dyn LogReader>,
+        writer: WriterQueue,
+    ) -> (Arc<Self>, Vec<mpsc::Receiver<Mail>>) {
+        let (mailboxes, receivers) = (0..options.workers).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
+        let hub = Self {
+            options,
+            directory: Directory::default(),
+            writer,
+            reader,
+            log_start,
+            mailboxes,
+            committed: AtomicU64::new(head),
+            streams: AtomicUsize::new(0),
+            presence_watched: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            started: Instant::now(),
+        };
+        (Arc::new(hub), receivers)
+    }
+
+    /// The time for the shards. Never zero.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        Moment::default() + self.started.elapsed() + Duration::from_micros(1)
+    }
+
+    /// The time for people and for the log.
+    #[must_use]
+    pub fn wall_clock() -> Timestamp {
+        Timestamp(chrono::Utc::now().timestamp_micros())
+    }
+
+    /// Since when the hub runs.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The last committed offset.
+    #[must_use]
+    pub fn committed(&self) -> Offset {
+        self.committed.load(Ordering::Acquire)
+    }
+
+    /// Does something with one shard and returns the answer; `None` when the shard has stopped.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        shard: usize,
+        work: impl FnOnce(&mut Shard, Moment) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let call: ShardCall = Box::new(move |shard, now| {
+            // The asker may have gone away; the work is done all the same.
+            let _ = answer.send(work(shard, now));
+        });
+        self.mailboxes.get(shard)?.send(Mail::Call(call)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Does the same with every shard and returns their answers.
+    pub async fn call_all<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Shard, Moment) -> T + Clone + Send + 'static,
+    ) -> Vec<T> {
+        let calls = (0..self.mailboxes.len()).map(|shard| self.call(shard, work.clone()));
+        futures_util::future::join_all(calls).await.into_iter().flatten().collect()
+    }
+
+    /// Hands entries to every shard, in the order of the calls. Blocks while a mailbox is full:
+    /// for the writer's thread only.
+    pub fn deliver_blocking(&self, delivery: &Arc<Delivery>) {
+        for mailbox in &self.mailboxes {
+            if mailbox.blocking_send(Mail::Deliver(Arc::clone(delivery))).is_err() {
+                delivery.shard_done();
+            }
+        }
+    }
+
+    /// Hands volatile messages to every shard.
+    pub async fn deliver(&self, delivery: &Arc<Delivery>) {
+        for mailbox in &self.mailboxes {
+            if mailbox.send(Mail::Deliver(Arc::clone(delivery))).await.is_err() {
+                delivery.shard_done();
+            }
+        }
+    }
+
+    /// Tells every shard something that needs no answer. Blocking, for the writer's thread only.
+    pub fn tell_all_blocking(&self, work: impl Fn(&mut Shard, Moment) + Clone + Send + 'static) {
+        for mailbox in &self.mailboxes {
+            // A shard that has stopped needs no news.
+            let _ = mailbox.blocking_send(Mail::Call(Box::new(work.clone())));
+        }
+    }
+
+    /// Tells every shard something, unless its mailbox is full.
+    pub fn try_tell_all(&self, work: impl Fn(&mut Shard, Moment) + Clone + Send + 'static) {
+        for mailbox in &self.mailboxes {
+            // Full: the shard is overloaded, and what is told this way may be missed.
+            let _ = mailbox.try_send(Mail::Call(Box::new(work.clone())));
+        }
+    }
+
+    /// Notes that the log has grown.
+    pub(crate) fn set_committed(&self, head: Offset) {
+        self.committed.fetch_max(head, Ordering::AcqRel);
+    }
+
+    /// Takes one of the places for streams, if there is one left.
+    #[must_use]
+    pub fn admit_stream(self: &Arc<Self>) -> Option<StreamSlot> {
+        let streams_max = self.options.streams_max;
+        let admit = |count| (count < streams_max).then_some(count + 1);
+        self.streams.fetch_update(Ordering::AcqRel, Ordering::Acquire, admit).ok()?;
+        Some(StreamSlot(Arc::clone(self)))
+    }
+
+    /// Open streams.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams.load(Ordering::Acquire)
+    }
+
+    /// Refuses new streams from now on.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether the server is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Notes that some session asked for presence changes; from then on they are passed around.
+    pub fn watch_presence(&self) {
+        self.presence_watched.store(true, Ordering::Release);
+    }
+
+    /// Whether anybody ever asked for presence changes.
+    #[must_use]
+    pub fn is_presence_watched(&self) -> bool {
+        self.presence_watched.load(Ordering::Acquire)
+    }
+}
+
+/// One open stream's place; given back when dropped.
+pub struct StreamSlot(Arc<Hub>);
+
+impl Drop for StreamSlot {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,316 @@
+//! One shard on its worker thread: drives core with the mailbox, the sockets and the clock.
+//!
+//! Handlers of the same thread reach the shard directly ([`LocalShard`]); everybody else by mail.
+//! The loop serves a slice of sessions, then yields to the thread's other tasks, so a pass over
+//! ten thousand clients does not hold up a request.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::Events;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::error::TryRecvError;
+
+use santral_core::limits::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX};
+use santral_core::names::{ConnectionId, SessionToken};
+use santral_core::session::{Legacy, SessionKey};
+use santral_core::shard::{AttachRequest, Attached, Effect, PageRequest, PresenceNotice, Progress, Shard, ShardConfig};
+use santral_core::time::Moment;
+use santral_schema::reason::DisconnectReason;
+
+use super::delivery::Delivery;
+use super::links::{BodyPipe, BodyReader, LinkEvent, LinkTable, Notices};
+use super::{Hub, Mail, StreamSlot};
+use crate::ports::store::PageQuery;
+
+/// Mails that are taken before sessions are served again.
+const MAILS_AT_ONCE: usize = 256;
+
+/// Readiness events that are taken from the kernel at once.
+const EVENTS_AT_ONCE: usize = 1_024;
+
+struct State {
+    shard: Shard,
+    links: LinkTable,
+}
+
+/// The shard of this thread.
+#[derive(Clone)]
+pub struct LocalShard {
+    index: usize,
+    hub: Arc<Hub>,
+    state: Rc<RefCell<State>>,
+    notices: Rc<Notices>,
+}
+
+impl LocalShard {
+    /// Starts the shard with this index on the current thread, inside its `LocalSet`.
+    ///
+    /// # Errors
+    /// When the kernel has no poll for it.
+    pub fn start(hub: &Arc<Hub>, index: usize, mailbox: Receiver<Mail>) -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let notices = Rc::new(Notices::default());
+        let start = &hub.log_start;
+        let config = ShardConfig {
+            heartbeat: hub.options.heartbeat,
+            ..ShardConfig::new(start.epoch, start.behind, start.trimmed_to)
+        };
+        let mut shard = Shard::new(hub.now(), config);
+        shard.publish_stored(&start.recent);
+        let links = LinkTable::new(poll.registry().try_clone()?, Rc::clone(&notices));
+        let state = Rc::new(RefCell::new(State { shard, links }));
+        let local = Self { index, hub: Arc::clone(hub), state, notices };
+        let readiness = watch(poll.registry().as_fd().try_clone_to_owned()?)?;
+        let driver = Driver { local: local.clone(), mailbox, poll, readiness };
+        actix_rt::spawn(async move {
+            // The log is durable, so a fresh process serves better than one without this shard.
+            let ended = actix_rt::spawn(driver.run()).await;
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                log::error!("shard {index} failed and takes the process with it: {error}");
+                std::process::abort();
+            }
+        });
+        Ok(local)
+    }
+
+    /// The index of this shard in its hub.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The hub of this shard.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Does something with the shard at once.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Shard, Moment) -> T) -> T {
+        let now = self.hub.now();
+        let result = work(&mut self.state.borrow_mut().shard, now);
+        self.settle();
+        self.notices.ring();
+        result
+    }
+
+    /// Admits a session; see [`Shard::attach`].
+    #[must_use]
+    pub fn attach(&self, request: AttachRequest) -> Attached {
+        self.with(|shard, now| shard.attach(now, request))
+    }
+
+    /// Ends an earlier attach of the token; see [`Shard::release`].
+    #[must_use]
+    pub fn release(&self, token: &SessionToken) -> Option<Legacy> {
+        self.with(|shard, now| shard.release(now, token))
+    }
+
+    /// Takes over the socket of a session whose response head was sent.
+    pub(crate) fn link_socket(&self, key: SessionKey, stream: std::net::TcpStream, slot: StreamSlot) {
+        if let Err(error) = self.state.borrow_mut().links.add_socket(key, stream, slot) {
+            log::warn!("a stream's socket cannot be watched: {error}");
+            self.abandon(key);
+            return;
+        }
+        self.with(|shard, now| shard.link_up(now, key));
+    }
+
+    /// Makes a response body the session's link.
+    pub(crate) fn link_body(&self, key: SessionKey, slot: StreamSlot) -> BodyReader {
+        let pipe = BodyPipe::new();
+        self.state.borrow_mut().links.add_body(key, pipe.clone(), slot);
+        self.with(|shard, now| shard.link_up(now, key));
+        BodyReader::new(pipe, key, Rc::clone(&self.notices))
+    }
+
+    /// The session's connection never took the response.
+    pub(crate) fn abandon(&self, key: SessionKey) {
+        self.with(|shard, now| shard.link_down(now, key, DisconnectReason::NeverOpened));
+    }
+
+    /// Carries out what the shard wants done outside.
+    fn settle(&self) {
+        loop {
+            let effect = self.state.borrow_mut().shard.poll_effect();
+            let Some(effect) = effect else { return };
+            match effect {
+                Effect::ReadPage(request) => self.read_page(request),
+                Effect::Close { session, farewell } => self.state.borrow_mut().links.close(session, &farewell),
+                Effect::Presence(notice) => self.spread_presence(notice),
+                Effect::ConnectionEnded { connection, reason } => log_end(connection, reason),
+                Effect::SessionEnded { token, connection: _ } => self.hub.directory.forget(&token, self.index),
+            }
+        }
+    }
+
+    fn spread_presence(&self, notice: PresenceNotice) {
+        if self.hub.is_presence_watched() {
+            self.hub.try_tell_all(move |shard, _| shard.publish_presence(&notice));
+        }
+    }
+
+    fn read_page(&self, request: PageRequest) {
+        let reader = Arc::clone(&self.hub.reader);
+        let query = PageQuery {
+            selectors: request.selectors,
+            after: request.after,
+            upto: request.upto,
+            entries_max: PAGE_ENTRIES_MAX,
+            bytes_max: PAGE_BYTES_MAX,
+        };
+        let local = self.clone();
+        actix_rt::spawn(async move {
+            let read = actix_rt::task::spawn_blocking(move || reader.page(&query)).await;
+            let page = match read {
+                Ok(Ok(page)) => Some((page.entries, page.reached, page.trimmed_to)),
+                Ok(Err(error)) => {
+                    log::debug!("a page of the log cannot be read yet: {error}");
+                    None
+                }
+                Err(_) => None,
+            };
+            local.with(|shard, now| shard.page_read(now, request.session, page));
+        });
+    }
+
+    fn take_link_event(&self, event: LinkEvent) {
+        match event {
+            LinkEvent::Writable(key) => self.with(|shard, _| shard.writable(key)),
+            LinkEvent::Down(key, reason) => {
+                self.state.borrow_mut().links.remove(key);
+                self.with(|shard, now| shard.link_down(now, key, reason));
+            }
+        }
+    }
+
+    fn take_mail(&self, mail: Mail) {
+        match mail {
+            Mail::Deliver(delivery) => self.deliver(&delivery),
+            Mail::Call(call) => self.with(|shard, now| call(shard, now)),
+        }
+    }
+
+    fn deliver(&self, delivery: &Delivery) {
+        let shard = &mut self.state.borrow_mut().shard;
+        for (index, entry) in delivery.entries().iter().enumerate() {
+            delivery.add_receivers(index, shard.publish(entry));
+        }
+        delivery.shard_done();
+    }
+
+    fn run_slice(&self) -> Progress {
+        let mut state = self.state.borrow_mut();
+        let State { shard, links } = &mut *state;
+        let progress = shard.run_slice(self.hub.now(), links);
+        shard.slice_ended(self.hub.now());
+        progress
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is an unsafe fn; an OwnedFd keeps the descriptor valid, which is all it asks"
+)]
+fn watch(poll: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::new(poll)
+}
+
+fn log_end(connection: ConnectionId, reason: DisconnectReason) {
+    log::debug!(connection = connection.as_str(), reason = reason.name(); "connection ended");
+}
+
+/// The loop of one shard.
+struct Driver {
+    local: LocalShard,
+    mailbox: Receiver<Mail>,
+    /// The sockets of this shard.
+    poll: mio::Poll,
+    /// The same poll's descriptor, so that the thread's own reactor wakes us.
+    readiness: AsyncFd<OwnedFd>,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_AT_ONCE);
+        loop {
+            if !self.take_mails() {
+                return;
+            }
+            self.take_events(&mut events);
+            let now = self.local.hub.now();
+            self.local.state.borrow_mut().shard.handle_timeout(now);
+            self.local.settle();
+            let progress = self.local.run_slice();
+            self.local.settle();
+            match progress {
+                Progress::More => actix_rt::task::yield_now().await,
+                Progress::Idle => {
+                    if !self.wait().await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for something to do. False when the mailbox is closed.
+    async fn wait(&mut self) -> bool {
+        let timeout = self.local.state.borrow().shard.next_timeout();
+        let now = self.local.hub.now();
+        let pause = timeout.map_or(Duration::from_secs(3600), |timeout| timeout - now);
+        tokio::select! {
+            mail = self.mailbox.recv() => match mail {
+                Some(mail) => self.local.take_mail(mail),
+                None => return false,
+            },
+            guard = self.readiness.readable() => {
+                if let Ok(mut guard) = guard {
+                    guard.clear_ready();
+                }
+            }
+            () = self.local.notices.rung() => (),
+            () = actix_rt::time::sleep(pause) => (),
+        }
+        true
+    }
+
+    /// Takes the mails that wait, up to a bound. False when the mailbox is closed.
+    fn take_mails(&mut self) -> bool {
+        for _ in 0..MAILS_AT_ONCE {
+            match self.mailbox.try_recv() {
+                Ok(mail) => self.local.take_mail(mail),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+        true
+    }
+
+    fn take_events(&mut self, events: &mut Events) {
+        loop {
+            if self.poll.poll(events, Some(Duration::ZERO)).is_err() {
+                break;
+            }
+            let found: Vec<_> =
+                events.iter().filter_map(|event| self.local.state.borrow_mut().links.judge(event)).collect();
+            for event in found {
+                self.local.take_link_event(event);
+            }
+            if events.iter().count() < EVENTS_AT_ONCE {
+                break;
+            }
+        }
+        for event in self.local.notices.take() {
+            self.local.take_link_event(event);
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The one writer: takes all publishes that wait, commits them together, hands them to the shards.
+//!
+//! Runs on a thread of its own, since the database blocks. Delivery never precedes the commit, so
+//! no client has seen an offset that a crash could take back (INV-1, INV-4). A hole before what was
+//! just committed, left by another writer or by a commit whose outcome was unknown, is read from
+//! the log and delivered first.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use santral_core::entry::Entry;
+use santral_core::limits::{
+    COMMIT_ITEMS_MAX, PRUNE_INTERVAL, PUBLISH_DEADLINE, RING_BYTES_MAX, RING_ENTRIES_MAX, WRITER_QUEUE_MAX,
+};
+use santral_core::position::Offset;
+
+use super::{Delivery, Hub};
+use crate::ports::store::{Append, Appended, LogReader, LogWriter, PageQuery, Retention, StoreError};
+
+/// How often a writer that shares its database looks for entries of others.
+const FOREIGN_ENTRIES_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What became of a publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Stored: offset and receivers on this node of each publication.
+    Stored(Vec<(Offset, u32)>),
+    /// The same key and request as before; nothing stored now.
+    Repeated {
+        /// The first offset of back then.
+        first: Offset,
+        /// How many publications it were.
+        count: usize,
+    },
+    /// The key was used with another request.
+    KeyReused,
+}
+
+/// What a publisher hears in the end.
+pub type Answer = Result<Vec<Outcome>, StoreError>;
+
+/// Appends that are stored in one commit, and who waits for them.
+struct Job {
+    appends: Vec<Append>,
+    deadline: Instant,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The way to the writer.
+pub struct WriterQueue {
+    jobs: SyncSender<Job>,
+    health: Arc<AtomicU8>,
+}
+
+/// The writer's end of the queue.
+pub struct WriterInbox {
+    jobs: Receiver<Job>,
+    health: Arc<AtomicU8>,
+}
+
+/// A queue for a writer that is started later.
+#[must_use]
+pub fn queue() -> (WriterQueue, WriterInbox) {
+    let (sender, jobs) = sync_channel(WRITER_QUEUE_MAX);
+    let health = Arc::new(AtomicU8::new(0));
+    (WriterQueue { jobs: sender, health: Arc::clone(&health) }, WriterInbox { jobs, health })
+}
+
+impl WriterQueue {
+    /// Stores all appends in one commit and waits until every shard has the entries.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing is acknowledged. A publish that waits longer than
+    /// [`PUBLISH_DEADLINE`] is [`StoreError::Busy`] and was not stored.
+    ///
+    /// Cancel-safe in the sense that a publish which was handed over is stored all the same.
+    pub async fn append(&self, appends: Vec<Append>) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let job = Job { appends, deadline: Instant::now() + PUBLISH_DEADLINE, answer };
+        self.jobs.try_send(job).map_err(|_| StoreError::Busy)?;
+        answered.await.unwrap_or(Err(StoreError::Failed))
+    }
+
+    /// How the last commit ended.
+    #[must_use]
+    pub fn health(&self) -> Result<(), StoreError> {
+        match self.health.load(Ordering::Acquire) {
+            0 => Ok(()),
+            1 => Err(StoreError::Busy),
+            2 => Err(StoreError::Full),
+            _ => Err(StoreError::Failed),
+        }
+    }
+}
+
+/// The writer's thread. Ends when the hub is gone or the queue is closed.
+pub struct Writer {
+    log: Box<dyn LogWriter>,
+    reader: Arc<dyn LogReader>,
+    hub: Weak<Hub>,
+    inbox: WriterInbox,
+    retention: Retention,
+    /// The last offset that was handed to the shards.
+    delivered: Offset,
+    /// Whether a commit's outcome is unknown, so that the log may hold more than was delivered.
+    in_doubt: bool,
+    next_prune: Instant,
+}
+
+impl Writer {
+    /// A writer for the hub whose shards have everything up to `head`.
+    #[must_use]
+    pub fn new(
+        log: Box<dyn LogWriter>,
+        hub: &Arc<Hub>,
+        inbox: WriterInbox,
+        retention: Retention,
+        head: Offset,
+    ) -> Self {
+        Self {
+            log,
+            reader: Arc::clone(&hub.reader),
+            hub: Arc::downgrade(hub),
+            inbox,
+            retention,
+            delivered: head,
+            in_doubt: false,
+            next_prune: Instant::now() + PRUNE_INTERVAL,
+        }
+    }
+
+    /// Works until the queue is closed.
+    pub fn run(mut self) {
+        loop {
+            match self.inbox.jobs.recv_timeout(FOREIGN_ENTRIES_INTERVAL) {
+                Ok(first) => self.commit_waiting(first),
+                Err(RecvTimeoutError::Timeout) => self.catch_up(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.hub.strong_count() == 0 {
+                return;
+            }
+            self.prune_if_due();
+        }
+    }
+
+    /// Commits `first` and all that waits behind it, as far as one commit goes.
+    fn commit_waiting(&mut self, first: Job) {
+        let mut items = first.appends.len();
+        let mut jobs = vec![first];
+        while items < COMMIT_ITEMS_MAX {
+            match self.inbox.jobs.try_recv() {
+                Ok(job) => {
+                    items += job.appends.iter().map(|append| append.publications.len()).sum::<usize>();
+                    jobs.push(job);
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        let now = Instant::now();
+        let (jobs, late): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.deadline > now);
+        for job in late {
+            // Whoever asked may have gone away.
+            let _ = job.answer.send(Err(StoreError::Busy));
+        }
+        if !jobs.is_empty() {
+            self.commit(jobs);
+        }
+    }
+
+    fn commit(&mut self, mut jobs: Vec<Job>) {
+        let counts: Vec<usize> = jobs.iter().map(|job| job.appends.len()).collect();
+        let appends: Vec<Append> = jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.appends)).collect();
+        let result = self.log.append(&appends);
+        self.note_health(result.as_ref().err().copied());
+        match result {
+            Ok(appended) => {
+                let mut appended = appended.into_iter();
+                let answers = jobs.into_iter().zip(counts);
+                let answers =
+                    answers.map(|(job, count)| (job.answer, appended.by_ref().take(count).collect())).collect();
+                self.hand_out(answers);
+            }
+            Err(error) => {
+                self.in_doubt = true;
+                for job in jobs {
+                    // Whoever asked may have gone away.
+                    let _ = job.answer.send(Err(error));
+                }
+            }
+        }
+    }
+
+    fn hand_out(&mut self, answers: Vec<(oneshot::Sender<Answer>, Vec<Appended>)>) {
+        let Some(hub) = self.hub.upgrade() else { return };
+        let stored = |appended: &Appended| match appended {
+            Appended::Stored(entries) => entries.clone(),
+            Appended::Repeated { .. } | Appended::KeyReused => Vec::new(),
+        };
+        let entries: Vec<Arc<Entry>> =
+            answers.iter().flat_map(|(_, appended)| appended.iter().flat_map(stored)).collect();
+        if let Some(first) = entries.first().and_then(|entry| entry.offset()) {
+            self.deliver_hole(&hub, first - 1);
+            self.delivered = entries.last().and_then(|entry| entry.offset()).unwrap_or(self.delivered);
+            hub.set_committed(self.delivered);
+        }
+        let delivery = Delivery::new(entries, hub.options.workers, move |receivers| answer_all(answers, receivers));
+        hub.deliver_blocking(&delivery);
+    }
+
+    /// Delivers what others have written, or what got in although its commit seemed to fail.
+    fn catch_up(&mut self) {
+        let Some(hub) = self.hub.upgrade() else { return };
+        match self.reader.state() {
+            Ok(state) => {
+                if state.head > self.delivered {
+                    self.deliver_hole(&hub, state.head);
+                }
+                if self.in_doubt {
+                    self.in_doubt = false;
+                    log::info!("the log was read again after a failed commit, head {}", state.head);
+                }
+            }
+            Err(error) => log::debug!("the log's state cannot be read: {error}"),
+        }
+    }
+
+    /// Delivers the entries in `(delivered, upto]`.
+    fn deliver_hole(&mut self, hub: &Arc<Hub>, upto: Offset) {
+        while self.delivered < upto {
+            let query = PageQuery {
+                selectors: Vec::new(),
+                after: self.delivered,
+                upto,
+                entries_max: COMMIT_ITEMS_MAX,
+                bytes_max: RING_BYTES_MAX,
+            };
+            match self.reader.page(&query) {
+                Ok(page) => {
+                    self.delivered = page.reached.max(page.trimmed_to.min(upto));
+                    hub.set_committed(self.delivered);
+                    hub.deliver_blocking(&Delivery::new(page.entries, hub.options.workers, |_| ()));
+                }
+                Err(error) => {
+                    log::warn!("entries of another writer cannot be read yet: {error}");
+                    std::thread::sleep(FOREIGN_ENTRIES_INTERVAL);
+                }
+            }
+        }
+    }
+
+    fn prune_if_due(&mut self) {
+        if Instant::now() < self.next_prune {
+            return;
+        }
+        let Some(hub) = self.hub.upgrade() else { return };
+        let more = match self.log.prune(self.retention, Hub::wall_clock()) {
+            Ok(pruned) => {
+                let trimmed_to = pruned.state.trimmed_to;
+                hub.tell_all_blocking(move |shard, _| shard.log_trimmed(trimmed_to));
+                pruned.more
+            }
+            Err(error) => {
+                log::warn!("retention could not delete: {error}");
+                false
+            }
+        };
+        // The next slice may follow at once, but publishes that wait go first.
+        self.next_prune = Instant::now() + if more { Duration::ZERO } else { PRUNE_INTERVAL };
+    }
+
+    fn note_health(&self, error: Option<StoreError>) {
+        let now = match error {
+            None => 0,
+            Some(StoreError::Busy) => 1,
+            Some(StoreError::Full) => 2,
+            Some(StoreError::Failed) => 3,
+        };
+        let before = self.inbox.health.swap(now, Ordering::AcqRel);
+        match (before, error) {
+            (0, Some(error)) => log::error!("publishes are refused: {error}"),
+            (1.., None) => log::info!("the log takes publishes again"),
+            (_, _) => (),
+        }
+    }
+}
+
+/// Gives each publisher its outcomes; `receivers` are those of all stored entries in order.
+fn answer_all(answers: Vec<(oneshot::Sender<Answer>, Vec<Appended>)>, receivers: &[u32]) {
+    let mut receivers = receivers.iter().copied();
+    for (answer, appended) in answers {
+        let outcomes = appended.into_iter().map(|appended| match appended {
+            Appended::Stored(entries) => {
+                let offsets = entries.iter().map(|entry| entry.offset().unwrap_or_default());
+                Outcome::Stored(offsets.zip(receivers.by_ref()).collect())
+            }
+            Appended::Repeated { first, count } => Outcome::Repeated { first, count },
+            Appended::KeyReused => Outcome::KeyReused,
+        });
+        let outcomes = outcomes.collect();
+        // Whoever asked may have gone away.
+        let _ = answer.send(Ok(outcomes));
+    }
+}
+
+/// The newest entries of the log, as many as a shard's ring takes.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn recent_entries(reader: &dyn LogReader, head: Offset) -> Result<(Offset, Vec<Arc<Entry>>), StoreError> {
+    let behind = head.saturating_sub(RING_ENTRIES_MAX as Offset);
+    let mut entries = Vec::new();
+    let mut after = behind;
+    while after < head {
+        let query = PageQuery {
+            selectors: Vec::new(),
+            after,
+            upto: head,
+            entries_max: COMMIT_ITEMS_MAX,
+            bytes_max: RING_BYTES_MAX,
+        };
+        let page = reader.page(&query)?;
+        after = page.reached.max(after + 1);
+        entries.extend(page.entries);
+    }
+    Ok((behind, entries))
+}

@@ -1,0 +1,144 @@
+//! Reading channels: the list, the history, who is there.
+//!
+//! Each answer carries the head position of the same moment, so "load, then follow" has no race.
+
+use std::sync::Arc;
+
+use santral_core::limits::{LISTING_ITEMS, LISTING_ITEMS_MAX};
+use santral_core::names::ChannelName;
+use santral_core::position::{Epoch, Position};
+use santral_core::shard::Present;
+use santral_core::sse;
+use santral_schema::channels::{ChannelItem, ChannelList, History, Presence, PresentSession};
+
+use super::{Refusal, parse_position};
+use crate::hub::Hub;
+use crate::ports::store::{HistoryQuery, LogReader, StoreError};
+
+/// Which part of a channel's history is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryOrder {
+    /// Only entries before this position.
+    pub before: Option<String>,
+    /// Only entries behind this position.
+    pub since: Option<String>,
+    /// Most entries.
+    pub limit: Option<usize>,
+}
+
+/// Channels with retained entries whose name starts with `prefix`, behind `cursor`.
+///
+/// # Errors
+/// [`Refusal::Store`].
+pub async fn list(
+    hub: &Arc<Hub>,
+    prefix: String,
+    cursor: Option<String>,
+    limit: Option<usize>,
+) -> Result<ChannelList, Refusal> {
+    let limit = page_size(limit);
+    let read = move |reader: &dyn LogReader| reader.channels(&prefix, cursor.as_deref(), limit);
+    let (summaries, state) = read_log(hub, read).await?;
+    let names: Vec<ChannelName> = summaries.iter().map(|summary| summary.channel.clone()).collect();
+    let followers = count_followers(hub, names).await;
+    let epoch = hub.log_start.epoch;
+    let cursor = (summaries.len() == limit).then(|| summaries.last().map(|last| last.channel.to_string())).flatten();
+    let item = |(summary, sessions): (crate::ports::store::ChannelSummary, u32)| ChannelItem {
+        channel: summary.channel.to_string(),
+        last: Position::new(epoch, summary.last).to_string(),
+        sessions,
+    };
+    let channels = summaries.into_iter().zip(followers).map(item).collect();
+    Ok(ChannelList { channels, cursor, position: Position::new(epoch, state.head).to_string() })
+}
+
+/// A part of one channel's history, newest first.
+///
+/// # Errors
+/// [`Refusal`] for a name or position that cannot be, and [`Refusal::Store`].
+pub async fn history(hub: &Arc<Hub>, channel: &str, order: HistoryOrder) -> Result<History, Refusal> {
+    let channel = readable(channel)?;
+    let epoch = hub.log_start.epoch;
+    let offset = |position: Option<String>| {
+        position.map(|text| parse_position(&text, epoch).map(|position| position.offset)).transpose()
+    };
+    let (before, since) = (offset(order.before)?, offset(order.since)?);
+    let limit = page_size(order.limit);
+    // One more than asked for tells whether there is more.
+    let query = HistoryQuery { channel: channel.clone(), before, since, limit: limit + 1 };
+    let (mut entries, state) = read_log(hub, move |reader| reader.history(&query)).await?;
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    Ok(History {
+        channel: channel.to_string(),
+        entries: entries.iter().map(|entry| sse::envelope(entry)).collect(),
+        position: Position::new(epoch, state.head).to_string(),
+        more,
+        truncated: state.trimmed_to > since.unwrap_or_default(),
+    })
+}
+
+/// Who follows a channel by name.
+///
+/// # Errors
+/// [`Refusal::Channel`].
+pub async fn presence(hub: &Arc<Hub>, channel: &str) -> Result<Presence, Refusal> {
+    let channel = readable(channel)?;
+    let asked = channel.clone();
+    let answers = hub.call_all(move |shard, _| (shard.present(&asked, LISTING_ITEMS_MAX), shard.head())).await;
+    let head = answers.iter().map(|(_, head)| head.offset).min().unwrap_or_default();
+    let total = answers.iter().map(|((_, count), _)| count).sum();
+    let present = answers.into_iter().flat_map(|((present, _), _)| present).take(LISTING_ITEMS_MAX);
+    Ok(Presence {
+        channel: channel.to_string(),
+        present: present.map(wire_present).collect(),
+        total,
+        position: position(hub.log_start.epoch, head),
+    })
+}
+
+fn readable(name: &str) -> Result<ChannelName, Refusal> {
+    let channel = ChannelName::parse(name).map_err(|error| Refusal::Channel(name.to_owned(), error))?;
+    if channel.is_reserved() {
+        return Err(Refusal::Channel(name.to_owned(), santral_core::names::NameError::Reserved));
+    }
+    Ok(channel)
+}
+
+fn wire_present(present: Present) -> PresentSession {
+    PresentSession {
+        user: present.user.as_deref().map(str::to_owned),
+        connection: present.connection.as_str().to_owned(),
+    }
+}
+
+fn position(epoch: Epoch, offset: u64) -> String {
+    Position::new(epoch, offset).to_string()
+}
+
+fn page_size(limit: Option<usize>) -> usize {
+    limit.unwrap_or(LISTING_ITEMS).clamp(1, LISTING_ITEMS_MAX)
+}
+
+async fn count_followers(hub: &Hub, names: Vec<ChannelName>) -> Vec<u32> {
+    let mut sums = vec![0_u32; names.len()];
+    let names = Arc::new(names);
+    let counts =
+        hub.call_all(move |shard, _| names.iter().map(|name| shard.present(name, 0).1).collect::<Vec<_>>()).await;
+    for counts in counts {
+        for (sum, count) in sums.iter_mut().zip(counts) {
+            *sum = sum.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        }
+    }
+    sums
+}
+
+/// Reads the log on a thread that may block.
+async fn read_log<T: Send + 'static>(
+    hub: &Arc<Hub>,
+    read: impl FnOnce(&dyn LogReader) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Refusal> {
+    let reader = Arc::clone(&hub.reader);
+    let result = actix_rt::task::spawn_blocking(move || read(&*reader)).await;
+    Ok(result.map_err(|_| Refusal::Stopped)??)
+}

@@ -1,0 +1,163 @@
+//! Opening a stream: admission, takeover of an earlier attach, `hello`.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use santral_core::limits::{RETRY_LATER_MS, RETRY_MS, SUBSCRIPTIONS_PER_SESSION_MAX};
+use santral_core::names::{ChannelName, Selector, SessionToken};
+use santral_core::position::ResumeFrom;
+use santral_core::session::{Legacy, SessionKey};
+use santral_core::shard::AttachRequest;
+use santral_core::sse::{self, Format};
+use santral_schema::events::Hello;
+use santral_schema::reason::DisconnectReason;
+use santral_schema::sessions::{StreamFormat, StreamRequest};
+
+use super::{Principal, Refusal, new_connection_id};
+use crate::hub::shard_thread::LocalShard;
+use crate::hub::{Hub, StreamSlot};
+
+/// The transports that this server speaks.
+const TRANSPORTS: [&str; 1] = ["sse"];
+
+/// A stream that was asked for, checked.
+#[derive(Debug)]
+pub struct StreamOrder {
+    selectors: Vec<Selector>,
+    format: Format,
+    resume: Option<String>,
+    session: Option<SessionToken>,
+    presence: bool,
+    pad: bool,
+}
+
+impl StreamOrder {
+    /// Checks what a client sent.
+    ///
+    /// # Errors
+    /// [`Refusal`] for names that break the grammar and for too many of them.
+    pub fn parse(request: StreamRequest, principal: &Principal) -> Result<Self, Refusal> {
+        let mut selectors = parse_selectors(&request.channels)?;
+        if request.broadcast != Some(false) {
+            selectors.push(Selector::Channel(ChannelName::broadcast()));
+        }
+        if let Some(user) = &principal.user {
+            let own = ChannelName::of_user(user).map_err(|error| Refusal::User(user.to_string(), error))?;
+            selectors.push(Selector::Channel(own));
+        }
+        selectors.sort_unstable();
+        selectors.dedup();
+        let per_selector = if request.presence { 2 } else { 1 };
+        if selectors.len() * per_selector > SUBSCRIPTIONS_PER_SESSION_MAX {
+            return Err(Refusal::TooManySubscriptions);
+        }
+        let session = request.session.as_deref().map(SessionToken::parse).transpose().map_err(Refusal::Session)?;
+        let format = match request.format {
+            StreamFormat::Raw => Format::Raw,
+            StreamFormat::Envelope => Format::Envelope,
+        };
+        // An empty Last-Event-ID is what a client sends that has none (WHATWG HTML, section 9.2.3).
+        let resume = request.last_event_id.filter(|id| !id.is_empty());
+        Ok(Self { selectors, format, resume, session, presence: request.presence, pad: request.pad })
+    }
+}
+
+/// Reads channels and prefixes as a client sent them.
+///
+/// # Errors
+/// [`Refusal::Channel`] names the first that breaks the grammar.
+pub fn parse_selectors(names: &[String]) -> Result<Vec<Selector>, Refusal> {
+    names.iter().map(|name| Selector::parse(name).map_err(|error| Refusal::Channel(name.clone(), error))).collect()
+}
+
+/// A session that was admitted, and the first bytes for its client.
+pub struct Opening {
+    pub(crate) session: SessionKey,
+    pub(crate) slot: StreamSlot,
+    pub(crate) first_bytes: Bytes,
+}
+
+/// Admits a session to this thread's shard.
+///
+/// # Errors
+/// [`Refusal::Draining`] and [`Refusal::Full`] pass; the client should come back later.
+pub async fn open(shard: &LocalShard, principal: &Principal, order: StreamOrder) -> Result<Opening, Refusal> {
+    let hub = Arc::clone(shard.hub());
+    if hub.is_draining() {
+        return Err(Refusal::Draining);
+    }
+    let slot = hub.admit_stream().ok_or(Refusal::Full)?;
+    if order.presence {
+        hub.watch_presence();
+    }
+    let (token, resumable) = match order.session {
+        Some(token) => (token, true),
+        None => (new_session_token(), false),
+    };
+    // Held until the session is attached: two attaches of one token go one by one (INV-5).
+    let _turn = if resumable { Some(hub.directory.lock_token(&token).await) } else { None };
+    let legacy = take_over(shard, &hub, &token).await;
+    let connection = new_connection_id();
+    let channels = order.selectors.iter().map(Selector::to_string).collect();
+    let attached = shard.attach(AttachRequest {
+        token: token.clone(),
+        resumable,
+        connection,
+        user: principal.user.clone(),
+        format: order.format,
+        selectors: order.selectors,
+        presence: order.presence,
+        resume: order.resume.as_deref().map(ResumeFrom::parse),
+        requested: order.resume,
+        committed: hub.committed(),
+        legacy,
+    });
+    let hello = Hello {
+        session: token.reveal().to_owned(),
+        connection: connection.as_str().to_owned(),
+        recovered: attached.recovered,
+        heartbeat_ms: u32::try_from(hub.options.heartbeat.as_millis()).unwrap_or(u32::MAX),
+        server_time: Hub::wall_clock().to_rfc3339(),
+        node: hub.options.node.clone(),
+        user: principal.user.as_deref().map(str::to_owned),
+        channels,
+        retention_seconds: hub.options.retention_age.as_secs(),
+        transports: TRANSPORTS.map(str::to_owned).to_vec(),
+    };
+    let mut first_bytes = BytesMut::from(&sse::hello_frame(attached.id, draw(RETRY_MS), &hello)[..]);
+    if order.pad {
+        first_bytes.extend_from_slice(&sse::padding());
+    }
+    first_bytes.extend_from_slice(&attached.gaps);
+    Ok(Opening { session: attached.session, slot, first_bytes: first_bytes.freeze() })
+}
+
+/// What a client hears that must come back later and cannot read an error status.
+#[must_use]
+pub fn come_back_later(reason: DisconnectReason) -> Bytes {
+    let retry_ms = draw(RETRY_LATER_MS);
+    let bye = sse::bye_frame(&reason.bye(retry_ms));
+    Bytes::from([format!("retry: {retry_ms}\n").as_bytes(), &bye].concat())
+}
+
+/// Ends the session's earlier attach, wherever it is, and brings its inbox here.
+async fn take_over(shard: &LocalShard, hub: &Hub, token: &SessionToken) -> Option<Legacy> {
+    let previous = hub.directory.claim(token, shard.index())?;
+    if previous == shard.index() {
+        return shard.release(token);
+    }
+    let token = token.clone();
+    hub.call(previous, move |shard, now| shard.release(now, &token)).await.flatten()
+}
+
+fn new_session_token() -> SessionToken {
+    SessionToken::parse(&nanoid::nanoid!(22)).expect("nanoid's alphabet is that of tokens")
+}
+
+/// A random number of the range; need not be hard to guess.
+fn draw(range: std::ops::RangeInclusive<u32>) -> u32 {
+    let random = nanoid::rngs::default(4);
+    let random = random.iter().fold(0_u32, |sum, &byte| (sum << 8) | u32::from(byte));
+    range.start() + random % (range.end() - range.start() + 1)
+}

@@ -1,0 +1,106 @@
+//! The listener: accepted sockets, wrapped so that streams can leave, served by actix-web.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix_http::{HttpService, Protocol};
+use actix_rt::net::TcpStream;
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::App;
+use actix_web::dev::AppConfig;
+use actix_web::middleware::from_fn;
+use socket2::SockRef;
+use tokio::sync::mpsc::Receiver;
+
+use santral_core::limits::{REQUEST_HEAD_DEADLINE, SOCKET_SEND_BUFFER_BYTES, TCP_USER_TIMEOUT};
+
+use super::detach::DetachableStream;
+use crate::http;
+use crate::hub::shard_thread::LocalShard;
+use crate::hub::{Hub, Mail};
+
+/// Connections that may wait to be accepted: a crowd that returns at once.
+const ACCEPT_QUEUE: i32 = 4_096;
+
+/// Threads that each worker may use for blocking reads; the readers' pool is about this size.
+const BLOCKING_THREADS: usize = 4;
+
+/// Binds the address with a long accept queue.
+///
+/// # Errors
+/// What the kernel says, for instance that the address is in use.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit it. A stalled reader costs this much of the kernel's memory.
+    socket.set_send_buffer_size(SOCKET_SEND_BUFFER_BYTES)?;
+    socket.bind(&address.into())?;
+    socket.listen(ACCEPT_QUEUE)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Starts the workers, each with its shard. Signals are the caller's affair.
+///
+/// # Errors
+/// What the kernel says of the listener.
+pub fn start(
+    hub: &Arc<Hub>,
+    listener: TcpListener,
+    http_connections_max: usize,
+    mailboxes: Vec<Receiver<Mail>>,
+) -> io::Result<Server> {
+    let address = listener.local_addr()?;
+    let workers = mailboxes.len();
+    let mailboxes = Arc::new(Mutex::new(mailboxes.into_iter().enumerate().collect::<Vec<_>>()));
+    let hub = Arc::clone(hub);
+    let server = Server::build()
+        .workers(workers)
+        .worker_max_blocking_threads(BLOCKING_THREADS)
+        .max_concurrent_connections((http_connections_max / workers).max(1))
+        .disable_signals()
+        .shutdown_timeout(1)
+        .listen("santral", listener, move || {
+            let shard = start_shard(&hub, &mailboxes);
+            let app =
+                App::new().configure(|config| http::configure(config, &shard)).wrap(from_fn(http::request_id::stamp));
+            let app = map_config(app.into_factory(), |()| AppConfig::default());
+            let http = HttpService::build()
+                .client_request_timeout(REQUEST_HEAD_DEADLINE)
+                .keep_alive(REQUEST_HEAD_DEADLINE)
+                .h1_allow_half_closed(false)
+                .local_addr(address)
+                .on_connect_ext(|stream: &DetachableStream, data| {
+                    data.insert(stream.ticket());
+                })
+                .finish(app);
+            fn_service(async |stream: TcpStream| {
+                let peer = stream.peer_addr().ok();
+                prepare(&stream);
+                Ok((DetachableStream::new(stream), Protocol::Http1, peer))
+            })
+            .and_then(http)
+        })?
+        .run();
+    Ok(server)
+}
+
+/// Takes the next mailbox. A worker thread that actix starts anew after a panic finds none: the
+/// process has been taken down by then, since the log serves better from a fresh one.
+fn start_shard(hub: &Arc<Hub>, mailboxes: &Mutex<Vec<(usize, Receiver<Mail>)>>) -> LocalShard {
+    let next = mailboxes.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let (index, mailbox) = next.expect("there is a mailbox for each worker");
+    LocalShard::start(hub, index, mailbox).expect("the kernel has a poll for each worker")
+}
+
+/// Small frames leave at once, and a peer that takes nothing is given up on.
+fn prepare(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let prepared = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT)));
+    if let Err(error) = prepared {
+        log::debug!("a socket's options cannot be set: {error}");
+    }
+}
