@@ -2,9 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod config;
 pub mod http;
 pub mod hub;
 pub mod ports;
 pub mod service;
 pub mod store;
+pub mod telemetry;
 pub mod transport;

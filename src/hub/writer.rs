@@ -5,7 +5,7 @@
 //! just committed, left by another writer or by a commit whose outcome was unknown, is read from
 //! the log and delivered first.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -53,21 +53,28 @@ struct Job {
 /// The way to the writer.
 pub struct WriterQueue {
     jobs: SyncSender<Job>,
-    health: Arc<AtomicU8>,
+    shared: Arc<Shared>,
+}
+
+/// What both ends of the queue see.
+#[derive(Default)]
+struct Shared {
+    health: AtomicU8,
+    closing: AtomicBool,
 }
 
 /// The writer's end of the queue.
 pub struct WriterInbox {
     jobs: Receiver<Job>,
-    health: Arc<AtomicU8>,
+    shared: Arc<Shared>,
 }
 
 /// A queue for a writer that is started later.
 #[must_use]
 pub fn queue() -> (WriterQueue, WriterInbox) {
     let (sender, jobs) = sync_channel(WRITER_QUEUE_MAX);
-    let health = Arc::new(AtomicU8::new(0));
-    (WriterQueue { jobs: sender, health: Arc::clone(&health) }, WriterInbox { jobs, health })
+    let shared = Arc::<Shared>::default();
+    (WriterQueue { jobs: sender, shared: Arc::clone(&shared) }, WriterInbox { jobs, shared })
 }
 
 impl WriterQueue {
@@ -85,10 +92,17 @@ impl WriterQueue {
         answered.await.unwrap_or(Err(StoreError::Failed))
     }
 
+    /// Lets the writer end once nothing waits any more.
+    pub fn close(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+    }
+
     /// How the last commit ended.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`StoreError`] of the last commit, until one succeeds.
     pub fn health(&self) -> Result<(), StoreError> {
-        match self.health.load(Ordering::Acquire) {
+        match self.shared.health.load(Ordering::Acquire) {
             0 => Ok(()),
             1 => Err(StoreError::Busy),
             2 => Err(StoreError::Full),
@@ -97,7 +111,7 @@ impl WriterQueue {
     }
 }
 
-/// The writer's thread. Ends when the hub is gone or the queue is closed.
+/// The writer's thread. Ends when the queue is closed.
 pub struct Writer {
     log: Box<dyn LogWriter>,
     reader: Arc<dyn LogReader>,
@@ -138,11 +152,9 @@ impl Writer {
         loop {
             match self.inbox.jobs.recv_timeout(FOREIGN_ENTRIES_INTERVAL) {
                 Ok(first) => self.commit_waiting(first),
+                Err(RecvTimeoutError::Timeout) if self.inbox.shared.closing.load(Ordering::Acquire) => return,
                 Err(RecvTimeoutError::Timeout) => self.catch_up(),
                 Err(RecvTimeoutError::Disconnected) => return,
-            }
-            if self.hub.strong_count() == 0 {
-                return;
             }
             self.prune_if_due();
         }
@@ -280,7 +292,7 @@ impl Writer {
             Some(StoreError::Full) => 2,
             Some(StoreError::Failed) => 3,
         };
-        let before = self.inbox.health.swap(now, Ordering::AcqRel);
+        let before = self.inbox.shared.health.swap(now, Ordering::AcqRel);
         match (before, error) {
             (0, Some(error)) => log::error!("publishes are refused: {error}"),
             (1.., None) => log::info!("the log takes publishes again"),
