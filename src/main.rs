@@ -1,32 +1,38 @@
-//! Santral's binary.
-fn main() {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
-    let dir = std::env::var("SANTRAL_DATA_DIR").unwrap_or("data".into());
-    let opts = santral::app::AppOptions {
-        listen: std::env::var("SANTRAL_LISTEN").unwrap_or("127.0.0.1:8080".into()).parse().unwrap(),
-        store: santral::store::StoreOptions {
-            url: std::env::var("DATABASE_URL").unwrap_or(format!("sqlite:{dir}/santral.db")),
-            durability: santral::ports::store::Durability::Disk,
+//! Santral's binary: everything is in the library, where tests reach it.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use santral::app::AppOptions;
+use santral::config::Config;
+use santral::hub::HubOptions;
+use santral::ports::store::Retention;
+use santral::store::StoreOptions;
+
+fn main() -> ExitCode {
+    santral::cli::run(|config| santral::app::serve(options(config)))
+}
+
+fn options(config: &Config) -> AppOptions {
+    AppOptions {
+        listen: config.listen,
+        store: StoreOptions {
+            url: config.database_url.reveal().to_owned(),
+            durability: config.durability,
             readers: 4,
         },
-        retention: santral::ports::store::Retention {
-            entries_max: 1_000_000,
-            age_max: santral_core::limits::RETENTION_AGE,
+        retention: Retention { entries_max: config.retention_messages, age_max: config.retention_age },
+        hub: HubOptions {
+            node: config.node.clone(),
+            workers: config.workers,
+            heartbeat: config.heartbeat,
+            durability: config.durability,
+            retention_age: config.retention_age,
+            message_bytes_max: config.message_bytes_max,
+            streams_max: config.descriptors.streams,
         },
-        hub: santral::hub::HubOptions {
-            node: "n1".into(),
-            workers: std::env::var("SANTRAL_WORKERS").unwrap_or("2".into()).parse().unwrap(),
-            heartbeat: santral_core::limits::HEARTBEAT,
-            durability: santral::ports::store::Durability::Disk,
-            retention_age: santral_core::limits::RETENTION_AGE,
-            message_bytes_max: 65536,
-            streams_max: 18000,
-        },
-        http_connections_max: 1000,
-        drain_window: std::time::Duration::from_secs(2),
-    };
-    if let Err(e) = santral::app::serve(opts) {
-        eprintln!("{e}");
-        std::process::exit(1)
+        http_connections_max: config.descriptors.http_connections,
+        drain_window: config.drain_window,
     }
 }

@@ -1,0 +1,126 @@
+//! What is wrong with a configuration, said to whoever wrote it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::descriptors::TooFew;
+
+/// Where a value came from; the later ones win.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// This file.
+    File(PathBuf),
+    /// This environment variable.
+    Environment(String),
+    /// This flag.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => formatter.write_str("default"),
+            Self::File(path) => write!(formatter, "file {path:?}"),
+            Self::Environment(name) => write!(formatter, "environment {name}"),
+            Self::Flag(name) => write!(formatter, "flag --{name}"),
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The file has a key that nobody knows.
+    #[error("{path:?}: unknown key {key:?}{}", hint(nearest.as_deref()))]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What was probably meant.
+        nearest: Option<String>,
+    },
+    /// The environment has a variable that begins like ours and is not.
+    #[error("unknown environment variable {name:?}{}", hint(nearest.as_deref()))]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+        /// What was probably meant.
+        nearest: Option<String>,
+    },
+    /// A value has the wrong shape or is out of range.
+    #[error("{key} ({origin}): {} is not {expected}", value.as_deref().unwrap_or("its value"))]
+    Value {
+        /// The setting.
+        key: &'static str,
+        /// Where the value came from.
+        origin: Origin,
+        /// The value, quoted; absent where it may be a secret.
+        value: Option<String>,
+        /// What it should be, with range and unit.
+        expected: String,
+    },
+    /// A variable or flag is not UTF-8.
+    #[error("{key} ({origin}): its value is not UTF-8")]
+    Encoding {
+        /// The setting.
+        key: String,
+        /// Where the value came from.
+        origin: Origin,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {path:?}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file is not TOML. Its text is not quoted: it may hold a password.
+    #[error("{path:?}, line {line}: {message}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What the parser said.
+        message: String,
+    },
+    /// Other machines could reach a server that asks nobody who they are.
+    #[error(
+        "listen: other machines can reach {listen}, and whoever does may publish and read everything, because \
+         this release has no accounts yet. Listen on 127.0.0.1, or set open = true (--open, SANTRAL_OPEN=true) \
+         if that is what you want"
+    )]
+    Exposed {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// Too few file descriptors.
+    #[error(transparent)]
+    TooFewDescriptors(#[from] TooFew),
+}
+
+/// Everything that is wrong with one configuration, one line each.
+#[derive(Debug)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(formatter, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(|| "; `santral --help` names all".to_owned(), |name| format!("; did you mean {name}?"))
+}
