@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use indexmap::IndexSet;
@@ -45,7 +46,7 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// The recent items from `seq` on.
-    pub(crate) fn from_seq(&self, seq: Seq) -> impl Iterator<Item = Seq> + '_ {
+    pub(crate) fn since(&self, seq: Seq) -> impl Iterator<Item = Seq> + '_ {
         let start = self.recent.partition_point(|&recent| recent < seq);
         self.recent.range(start..).copied()
     }
@@ -135,8 +136,11 @@ impl Feeds {
     }
 
     fn create(&mut self, topic: Topic) -> FeedKey {
-        let feed =
-            Feed { topic: topic.clone(), recent: VecDeque::new(), followers: Followers::default(), dirty: false };
+        let recent = match &topic {
+            Topic::Messages(Selector::Prefix(prefix)) => self.recent_of_prefix(prefix),
+            Topic::Messages(Selector::Channel(_)) | Topic::Presence(_) => VecDeque::new(),
+        };
+        let feed = Feed { topic: topic.clone(), recent, followers: Followers::default(), dirty: false };
         let key = self.feeds.insert(feed);
         match topic {
             Topic::Messages(Selector::Channel(channel)) => {
@@ -151,6 +155,17 @@ impl Feeds {
             }
         }
         key
+    }
+
+    /// What the ring holds of a prefix that nobody followed until now: whoever resumes on it may
+    /// stand before these items. Every channel with recent items has a feed, so they tell.
+    fn recent_of_prefix(&self, prefix: &str) -> VecDeque<Seq> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let channels = self.channels.range::<str, _>(from).take_while(|(name, _)| name.as_str().starts_with(prefix));
+        let feeds = channels.filter(|(name, _)| !name.is_reserved()).filter_map(|(_, &key)| self.feeds.get(key));
+        let mut recent: Vec<Seq> = feeds.flat_map(|feed| feed.recent.iter().copied()).collect();
+        recent.sort_unstable();
+        recent.into()
     }
 
     /// A channel's feed stays while it has followers or recent items; the others while followed.

@@ -28,7 +28,8 @@ pub(crate) struct Inbox {
     messages: VecDeque<Direct>,
     bytes: usize,
     last: Place,
-    sent: Place,
+    /// The `sub` of the last message that was sent. Offsets of places may be moved, `sub` stays.
+    sent: u32,
     /// The newest message that had to go because of the bounds.
     dropped: Place,
     /// Whether an unsent message had to go since the last [`Inbox::take_loss`].
@@ -36,14 +37,22 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// The inbox of a session that begins at `head`: what came before is beyond its knowledge.
-    pub(crate) fn since(head: Offset) -> Self {
-        Self { dropped: (head, 0), last: (head, 0), sent: (head, 0), ..Self::default() }
+    /// The inbox of a session that begins at `place`: what came before is beyond its knowledge.
+    pub(crate) fn since(place: Place) -> Self {
+        Self { dropped: place, last: place, sent: place.1, ..Self::default() }
+    }
+
+    /// The inbox of a client whose earlier session is gone, with whatever waited in it: a first
+    /// message that is lost, behind the one that the client names.
+    pub(crate) fn after_loss(seen: Place) -> Self {
+        // A client may name any number; half of the range is more than a session ever gets.
+        let sub = seen.1.min(u32::MAX / 2) + 1;
+        Self::since((seen.0, sub))
     }
 
     /// Puts a message behind everything that the session gets up to `head`, and returns its place.
     pub(crate) fn push(&mut self, head: Offset, at: Timestamp, publication: Arc<Publication>) -> Place {
-        // After a move from another shard, that shard's head may have been ahead of this one's.
+        // A session that came from a shard which is ahead has a last place ahead of this head.
         let place = (head.max(self.last.0), self.last.1 + 1);
         self.last = place;
         self.bytes += publication.data.len();
@@ -54,30 +63,30 @@ impl Inbox {
             };
             self.bytes -= oldest.publication.data.len();
             self.dropped = oldest.place;
-            self.lost |= oldest.place > self.sent;
+            self.lost |= oldest.place.1 > self.sent;
         }
         place
     }
 
     /// Messages that were not sent yet, oldest first.
     pub(crate) fn unsent(&self) -> impl Iterator<Item = &Direct> {
-        let start = self.messages.partition_point(|direct| direct.place <= self.sent);
+        let start = self.messages.partition_point(|direct| direct.place.1 <= self.sent);
         self.messages.range(start..)
     }
 
-    /// The place of the last message that was sent.
-    pub(crate) fn sent(&self) -> Place {
+    /// The `sub` of the last message that was sent.
+    pub(crate) fn sent(&self) -> u32 {
         self.sent
     }
 
     /// Notes that everything up to `place` is on its way.
     pub(crate) fn mark_sent(&mut self, place: Place) {
-        self.sent = self.sent.max(place);
+        self.sent = self.sent.max(place.1);
     }
 
     /// Forgets what was sent: right for a session that cannot come back.
     pub(crate) fn forget_sent(&mut self) {
-        while self.messages.front().is_some_and(|direct| direct.place <= self.sent) {
+        while self.messages.front().is_some_and(|direct| direct.place.1 <= self.sent) {
             let Some(direct) = self.messages.pop_front() else {
                 break;
             };
@@ -85,11 +94,37 @@ impl Inbox {
         }
     }
 
-    /// Goes back to what the client says it has seen. False when messages behind it are gone.
+    /// Goes back to what the client says it has seen; never forward, for what was not sent the
+    /// client cannot have seen, whatever it says or got from another node meanwhile. False when
+    /// messages behind it are gone.
     pub(crate) fn rewind(&mut self, seen: Place) -> bool {
-        self.sent = seen;
-        self.lost = false;
-        self.dropped <= seen
+        let behind = self.messages.partition_point(|direct| direct.place <= seen);
+        if let Some(first_unseen) = self.messages.get(behind) {
+            self.sent = self.sent.min(first_unseen.place.1 - 1);
+        }
+        let lost = self.take_loss();
+        self.dropped <= seen && !lost
+    }
+
+    /// The client is told of a loss and goes on behind `offset`. Returns the `sub` of the place
+    /// that it has once it knows: behind every place that it could have had before.
+    pub(crate) fn loss_told(&mut self, offset: Offset) -> u32 {
+        self.dropped.0 = offset;
+        self.dropped.1
+    }
+
+    /// Moves what was not sent, and what is still to come, between two offsets of the log: not
+    /// before the place where the session goes on, nor behind what its shard has.
+    pub(crate) fn move_unsent(&mut self, from: Offset, upto: Offset) {
+        let upto = upto.max(from);
+        for direct in &mut self.messages {
+            let lowest = if direct.place.1 > self.sent { from } else { 0 };
+            direct.place.0 = direct.place.0.clamp(lowest, upto);
+        }
+        self.last.0 = self.last.0.clamp(from, upto);
+        if self.lost {
+            self.dropped.0 = self.dropped.0.clamp(from, upto);
+        }
     }
 
     /// Whether unsent messages had to go since the last call.

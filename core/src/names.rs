@@ -3,6 +3,7 @@
 //! Every name is a validated newtype, so that nothing below the edge holds a bare `String` id.
 //! The grammar is the one of docs/protocol.md, section "Names".
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -83,6 +84,13 @@ impl ChannelName {
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Names order and compare like their text, so a map can be searched by prefix.
+impl Borrow<str> for ChannelName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

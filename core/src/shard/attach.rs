@@ -69,19 +69,20 @@ struct Start {
     id: Option<Position>,
     recovered: bool,
     gaps: Vec<GapReason>,
+    /// The `sub` of the position that a client has once it knows of its gaps.
+    gap_sub: u32,
 }
 
 impl Shard {
     /// Admits a session. Its link may come later, or never: see [`Shard::link_up`].
     ///
     /// A session with the same token must have been released before ([`Shard::release`]).
-    pub fn attach(&mut self, now: Moment, request: AttachRequest) -> Attached {
+    pub fn attach(&mut self, now: Moment, mut request: AttachRequest) -> Attached {
         debug_assert!(!self.by_token.contains_key(&request.token), "INV-5: the earlier attach was not released");
-        let mut inbox =
-            request.legacy.as_ref().map_or_else(|| self.new_inbox(request.resumable), |legacy| legacy.inbox.clone());
-        let start = self.start_of(&request, inbox.as_deref_mut());
-        let channels = request.selectors.iter().map(Selector::to_string).collect();
-        let gaps = self.gap_frames(&start, request.requested.as_deref(), channels);
+        let mut inbox = request.legacy.as_mut().and_then(|legacy| legacy.inbox.take());
+        let start = self.start_of(&request, &mut inbox);
+        let channels: Vec<_> = request.selectors.iter().map(Selector::to_string).collect();
+        let gaps = self.gap_frames(&start, request.requested.as_deref(), &channels);
         let session = Session {
             token: request.token.clone(),
             connection: request.connection,
@@ -122,7 +123,7 @@ impl Shard {
         if session.phase != Phase::Opening {
             return;
         }
-        self.queue_waiting(key);
+        self.queue_again(key);
         let session = &mut self.sessions[key];
         // Whoever starts at the head has missed nothing, volatile messages since `hello` included.
         session.phase = if session.starts_at_head { Phase::Current } else { Phase::Ready };
@@ -138,7 +139,7 @@ impl Shard {
         };
         if session.phase == Phase::Blocked {
             session.phase = Phase::Ready;
-            self.queue_waiting(key);
+            self.queue_again(key);
         }
     }
 
@@ -299,59 +300,82 @@ impl Shard {
         self.effects.push_back(Effect::Presence(notice));
     }
 
-    /// A resumable session's first inbox knows nothing of what came before it.
-    fn new_inbox(&self, resumable: bool) -> Option<Box<Inbox>> {
-        resumable.then(|| Box::new(Inbox::since(self.ring.head())))
-    }
-
-    fn start_of(&self, request: &AttachRequest, inbox: Option<&mut Inbox>) -> Start {
-        let everything = |gaps| Start { cursor: self.trimmed_to, id: None, recovered: false, gaps };
-        match request.resume {
+    fn start_of(&self, request: &AttachRequest, inbox: &mut Option<Box<Inbox>>) -> Start {
+        let head = self.ring.head();
+        let start = match request.resume {
             None => {
-                let sub =
-                    inbox.map(|inbox| inbox.sent()).filter(|sent| sent.0 == self.ring.head()).map_or(0, |sent| sent.1);
+                let sub = inbox.as_ref().map_or(0, |inbox| inbox.sent());
                 let id = Position { sub, ..self.head() };
-                Start { cursor: id.offset, id: Some(id), recovered: false, gaps: Vec::new() }
+                Start { cursor: head, id: Some(id), recovered: false, gaps: Vec::new(), gap_sub: 0 }
             }
             Some(ResumeFrom::Earliest) => {
-                Start { id: Some(self.position(self.trimmed_to)), recovered: true, ..everything(Vec::new()) }
+                let id = Some(self.position(self.trimmed_to));
+                Start { id, recovered: true, ..self.start_with_everything(inbox, Vec::new()) }
             }
-            Some(ResumeFrom::Unknown) => everything(vec![GapReason::Unknown]),
+            Some(ResumeFrom::Unknown) => self.start_with_everything(inbox, vec![GapReason::Unknown]),
             Some(ResumeFrom::Position(position)) if position.epoch != self.config.epoch => {
-                everything(vec![GapReason::Epoch])
+                self.start_with_everything(inbox, vec![GapReason::Epoch])
             }
-            Some(ResumeFrom::Position(position)) if position.offset > self.ring.head().max(request.committed) => {
-                everything(vec![GapReason::Unknown])
+            Some(ResumeFrom::Position(position)) if position.offset > head.max(request.committed) => {
+                self.start_with_everything(inbox, vec![GapReason::Unknown])
             }
-            Some(ResumeFrom::Position(position)) => self.start_behind(position, inbox),
+            Some(ResumeFrom::Position(position)) => self.start_behind(position, request.resumable, inbox),
+        };
+        if request.resumable && inbox.is_none() {
+            *inbox = Some(Box::new(Inbox::since((start.cursor, 0))));
         }
+        if let Some(inbox) = inbox {
+            inbox.move_unsent(start.cursor, head);
+        }
+        start
     }
 
-    fn start_behind(&self, position: Position, inbox: Option<&mut Inbox>) -> Start {
+    /// All that is left, of the log and of the inbox.
+    fn start_with_everything(&self, inbox: &mut Option<Box<Inbox>>, gaps: Vec<GapReason>) -> Start {
+        if let Some(inbox) = inbox {
+            inbox.rewind((0, 0));
+        }
+        Start { cursor: self.trimmed_to, id: None, recovered: false, gaps, gap_sub: 0 }
+    }
+
+    fn start_behind(&self, position: Position, resumable: bool, inbox: &mut Option<Box<Inbox>>) -> Start {
+        let cursor = position.offset.max(self.trimmed_to);
+        let seen = (position.offset, position.sub);
         let mut gaps = Vec::new();
+        let mut gap_sub = 0;
         if position.offset < self.trimmed_to {
             gaps.push(GapReason::Retention);
         }
-        // Without a session there are no direct messages to miss.
-        if inbox.is_some_and(|inbox| !inbox.rewind((position.offset, position.sub))) {
-            gaps.push(GapReason::Inbox);
+        if resumable {
+            // Nobody knows what waited in a session that is gone.
+            let known = inbox.is_some();
+            let inbox = inbox.get_or_insert_with(|| Box::new(Inbox::after_loss(seen)));
+            if !known || !inbox.rewind(seen) {
+                gap_sub = inbox.loss_told(cursor);
+                gaps.push(GapReason::Inbox);
+            }
+        } else if position.sub > 0 {
+            // Nothing is kept for it, but its places must go on growing.
+            *inbox = Some(Box::new(Inbox::since(seen)));
         }
-        let cursor = position.offset.max(self.trimmed_to);
-        Start { cursor, id: gaps.is_empty().then_some(position), recovered: gaps.is_empty(), gaps }
+        Start { cursor, id: gaps.is_empty().then_some(position), recovered: gaps.is_empty(), gaps, gap_sub }
     }
 
-    fn gap_frames(&mut self, start: &Start, requested: Option<&str>, channels: Vec<String>) -> Bytes {
+    /// Only the last gap has an id: a line that is lost between two must not hide the second.
+    fn gap_frames(&mut self, start: &Start, requested: Option<&str>, channels: &[String]) -> Bytes {
         let resumed_from = self.position(start.cursor);
         let mut frames = Vec::new();
-        for &reason in &start.gaps {
+        for (index, &reason) in start.gaps.iter().enumerate() {
             self.counters.gaps += 1;
             let gap = Gap {
-                channels: channels.clone(),
+                channels: channels.to_vec(),
                 requested: requested.map(str::to_owned),
                 resumed_from: resumed_from.to_string(),
                 reason,
             };
-            frames.extend_from_slice(&sse::gap_frame(Some(resumed_from), &gap));
+            let is_last = index + 1 == start.gaps.len();
+            let id = is_last.then_some(Position { sub: start.gap_sub, ..resumed_from });
+            frames.extend_from_slice(&sse::gap_frame(id, &gap));
         }
         Bytes::from(frames)
     }

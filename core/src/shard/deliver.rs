@@ -6,20 +6,16 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::Arc;
-
-use bytes::Bytes;
 
 use santral_schema::events::{Gap, GapReason};
 
 use super::Shard;
-use crate::entry::{Entry, Timestamp};
+use super::pick::Pick;
 use crate::feeds::{FeedKey, Topic};
-use crate::inbox::Place;
 use crate::limits::{FRAMES_PER_WRITE_MAX, PASS_PAUSE_MAX, SESSIONS_PER_SLICE};
-use crate::position::{Offset, Position};
-use crate::ring::{Item, Ring, Seq};
-use crate::session::{Phase, Session, SessionKey};
+use crate::position::Offset;
+use crate::ring::Seq;
+use crate::session::{Phase, SessionKey};
 use crate::sse;
 use crate::time::Moment;
 
@@ -59,7 +55,7 @@ pub(super) struct Pass {
     queue: VecDeque<SessionKey>,
     /// Items from here on belong to the next pass. A current session that stands in no queue has
     /// seen everything before it.
-    end: Seq,
+    pub(super) end: Seq,
     /// The head of the log at the end.
     end_head: Offset,
     started: Moment,
@@ -94,17 +90,6 @@ impl Pass {
     pub(super) fn next_start(&self) -> Option<Moment> {
         (!self.dirty.is_empty() && self.queue.is_empty()).then_some(self.not_before)
     }
-}
-
-/// One frame that is about to be sent, and where the session stands behind it.
-#[derive(Debug)]
-enum Pick {
-    /// An item of the ring.
-    Ring(Seq, Offset),
-    /// An entry of the session's page.
-    Page(usize),
-    /// A direct message, encoded for this session.
-    Direct(Place, Bytes),
 }
 
 /// What one visit found to do.
@@ -185,7 +170,7 @@ impl Shard {
                 Visit::Done => return,
             }
         }
-        self.queue_waiting(key);
+        self.queue_again(key);
     }
 
     fn visit_once(&mut self, now: Moment, key: SessionKey, links: &mut impl Links) -> Visit {
@@ -210,17 +195,31 @@ impl Shard {
         match session.phase {
             Phase::AwaitingPage => return Visit::Done,
             Phase::Ready if session.page.is_none() && session.cursor < self.ring.floor() => {
-                session.phase = Phase::AwaitingPage;
-                self.want_page(key);
-                return Visit::Done;
+                if self.follows_messages(key) {
+                    self.sessions[key].phase = Phase::AwaitingPage;
+                    self.want_page(key);
+                    return Visit::Done;
+                }
+                // The log has nothing for it.
+                self.sessions[key].cursor = self.ring.floor();
             }
             Phase::Ready | Phase::Current | Phase::Opening | Phase::Blocked | Phase::Detached => (),
         }
-        let picks = self.pick(key);
-        if picks.is_empty() {
-            return self.nothing_left(key);
-        }
-        self.write_picks(now, key, &picks, links)
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.pick(key, &mut scratch);
+        let visit = if scratch.picks.is_empty() {
+            self.nothing_left(key)
+        } else {
+            self.write_picks(now, key, &scratch.picks, links)
+        };
+        self.scratch = scratch;
+        visit
+    }
+
+    fn follows_messages(&self, key: SessionKey) -> bool {
+        self.sessions[key].subscriptions.iter().any(|subscription| {
+            self.feeds.get(subscription.feed).is_some_and(|feed| matches!(feed.topic, Topic::Messages(_)))
+        })
     }
 
     /// Frames of the server's own that have become due for this session.
@@ -250,113 +249,6 @@ impl Shard {
             }
             Written::Gone => Visit::Done,
         }
-    }
-
-    /// The next frames of a session, in the order of their positions.
-    fn pick(&self, key: SessionKey) -> Vec<Pick> {
-        let session = &self.sessions[key];
-        match &session.page {
-            Some(page) => self.pick_from_page(session, page.next, page.reached),
-            None => self.pick_from_ring(session),
-        }
-    }
-
-    fn pick_from_page(&self, session: &Session, next: usize, reached: Offset) -> Vec<Pick> {
-        let Some(page) = &session.page else {
-            return Vec::new();
-        };
-        let offset_of = |index: usize| page.entries[index].offset().unwrap_or_default();
-        let wanted = (next..page.entries.len()).filter(|&index| self.is_wanted(session, &page.entries[index]));
-        let entries = wanted.take(FRAMES_PER_WRITE_MAX).map(|index| ((offset_of(index), 0), Pick::Page(index)));
-        merge(entries.collect(), self.direct_picks(session, reached))
-    }
-
-    fn pick_from_ring(&self, session: &Session) -> Vec<Pick> {
-        let catching_up = session.phase == Phase::Ready;
-        let everywhere = catching_up || session.look_everywhere;
-        let upto = if everywhere { self.ring.end() } else { self.pass.end };
-        let from = if catching_up { self.ring.seq_behind(session.cursor) } else { session.next_seq };
-        let mut seqs: Vec<Seq> = Vec::new();
-        let mut feeds = 0;
-        let mut add = |feed_key: FeedKey, since_seq: Seq| {
-            let Some(feed) = self.feeds.get(feed_key) else {
-                return;
-            };
-            let fresh = feed.from_seq(from.max(since_seq)).take_while(|&seq| seq < upto);
-            let wanted = fresh.filter(|&seq| self.is_wanted_item(session, seq, catching_up));
-            let before = seqs.len();
-            seqs.extend(wanted.take(FRAMES_PER_WRITE_MAX));
-            feeds += usize::from(seqs.len() > before);
-        };
-        if everywhere {
-            for subscription in &session.subscriptions {
-                add(subscription.feed, subscription.since_seq);
-            }
-        } else {
-            for &feed in &session.dirty {
-                // A feed that was unfollowed since it got dirty concerns the session no more.
-                if let Some(subscription) = session.subscription(feed) {
-                    add(feed, subscription.since_seq);
-                }
-            }
-        }
-        if feeds > 1 {
-            seqs.sort_unstable();
-            seqs.dedup();
-        }
-        let head_at = |seq| self.ring.head_at(seq).unwrap_or_default();
-        let items = seqs.into_iter().map(|seq| ((head_at(seq), 0), Pick::Ring(seq, head_at(seq))));
-        if session.inbox.is_none() {
-            return items.map(|(_, pick)| pick).take(FRAMES_PER_WRITE_MAX).collect();
-        }
-        let directs = if everywhere { self.direct_picks(session, self.ring.head()) } else { Vec::new() };
-        merge(items.collect(), directs)
-    }
-
-    fn is_wanted_item(&self, session: &Session, seq: Seq, catching_up: bool) -> bool {
-        let Some(item) = self.ring.get(seq) else {
-            return false;
-        };
-        match item {
-            Item::Message(entry) => !(catching_up && item.is_volatile()) && self.is_wanted(session, entry),
-            Item::Presence(_) => !catching_up,
-        }
-    }
-
-    /// Whether an entry is new to the session, not excepted, and followed since before it.
-    fn is_wanted(&self, session: &Session, entry: &Arc<Entry>) -> bool {
-        if entry.publication().except.is_some() && session.is_excepted(entry) {
-            return false;
-        }
-        let Some(offset) = entry.offset() else {
-            return true;
-        };
-        if offset <= session.cursor && session.phase != Phase::Current {
-            return false;
-        }
-        if session.page.is_none() {
-            return offset > session.cursor;
-        }
-        session.subscriptions.iter().any(|subscription| {
-            subscription.since < offset
-                && self.feeds.get(subscription.feed).is_some_and(|feed| match &feed.topic {
-                    Topic::Messages(selector) => selector.matches(&entry.publication().channel),
-                    Topic::Presence(_) => false,
-                })
-        })
-    }
-
-    fn direct_picks(&self, session: &Session, reached: Offset) -> Vec<((Offset, u32), Pick)> {
-        let Some(inbox) = &session.inbox else {
-            return Vec::new();
-        };
-        let due = inbox.unsent().take_while(|direct| direct.place.0 <= reached).take(FRAMES_PER_WRITE_MAX);
-        due.map(|direct| {
-            let (offset, sub) = direct.place;
-            let position = Position { sub, ..self.position(offset) };
-            (direct.place, Pick::Direct(direct.place, encode_direct(session, position, direct.at, &direct.publication)))
-        })
-        .collect()
     }
 
     fn nothing_left(&mut self, key: SessionKey) -> Visit {
@@ -394,7 +286,7 @@ impl Shard {
                 continue;
             };
             if let Topic::Presence(channel) = &feed.topic
-                && (feed.from_seq(from).next().is_some() || from < oldest)
+                && (feed.since(from).next().is_some() || from < oldest)
             {
                 channels.push(channel.to_string());
             }
@@ -416,16 +308,26 @@ impl Shard {
 
     fn write_picks(&mut self, now: Moment, key: SessionKey, picks: &[Pick], links: &mut impl Links) -> Visit {
         let session = &self.sessions[key];
-        let slices: Vec<IoSlice<'_>> = picks.iter().map(|pick| IoSlice::new(pick.bytes(session, &self.ring))).collect();
-        let total: usize = slices.iter().map(|slice| slice.len()).sum();
-        let taken = match links.write(key, &slices) {
+        let slice = |pick| IoSlice::new(Pick::bytes(pick, session, &self.ring));
+        let total: usize = picks.iter().map(|pick| pick.bytes(session, &self.ring).len()).sum();
+        let written = match picks {
+            // The usual case goes without an allocation.
+            [pick] => links.write(key, &[slice(pick)]),
+            picks => links.write(key, &picks.iter().map(slice).collect::<Vec<_>>()),
+        };
+        let taken = match written {
             Written::All => total,
             Written::Partial(taken) => taken,
             Written::Gone => return Visit::Done,
         };
         self.counters.bytes_out += taken as u64;
         self.settle(now, key, picks, taken);
-        if taken < total { self.block(key) } else { Visit::Again }
+        match taken < total {
+            true => self.block(key),
+            // Fewer than were asked for: there are no more.
+            false if picks.len() < FRAMES_PER_WRITE_MAX => self.nothing_left(key),
+            false => Visit::Again,
+        }
     }
 
     /// Moves the cursor behind every frame of which the link took at least a part.
@@ -437,11 +339,11 @@ impl Shard {
             if left == 0 {
                 return;
             }
-            let frame = pick.frame(session, &self.ring).cloned().unwrap_or_default();
-            if left < frame.len() {
-                session.outgoing = frame.slice(left..);
+            let length = pick.bytes(session, &self.ring).len();
+            if left < length {
+                session.outgoing = pick.rest(session, &self.ring, left);
             }
-            left = left.saturating_sub(frame.len());
+            left = left.saturating_sub(length);
             self.counters.deliveries += 1;
             pick.advance(session);
         }
@@ -455,69 +357,5 @@ impl Shard {
         session.page = None;
         session.dirty = Vec::new();
         Visit::Done
-    }
-}
-
-impl Pick {
-    fn bytes<'a>(&'a self, session: &'a Session, ring: &'a Ring) -> &'a [u8] {
-        self.frame(session, ring).map_or(&[], |frame| &frame[..])
-    }
-
-    fn frame<'a>(&'a self, session: &'a Session, ring: &'a Ring) -> Option<&'a Bytes> {
-        match self {
-            Self::Ring(seq, _) => ring.get(*seq).map(|item| item.frame(session.format)),
-            Self::Page(index) => session.page.as_ref().map(|page| page.entries[*index].frame(session.format)),
-            Self::Direct(_, frame) => Some(frame),
-        }
-    }
-
-    /// Notes that the frame is on its way.
-    fn advance(&self, session: &mut Session) {
-        match self {
-            Self::Ring(seq, head) => {
-                session.cursor = session.cursor.max(*head);
-                if session.phase == Phase::Current {
-                    session.next_seq = seq + 1;
-                }
-            }
-            Self::Page(index) => {
-                let Some(page) = &mut session.page else {
-                    return;
-                };
-                page.next = index + 1;
-                session.cursor = page.entries[*index].offset().unwrap_or(session.cursor);
-            }
-            Self::Direct(place, _) => {
-                let Some(inbox) = &mut session.inbox else {
-                    return;
-                };
-                inbox.mark_sent(*place);
-                if !session.resumable {
-                    inbox.forget_sent();
-                }
-            }
-        }
-    }
-}
-
-/// Frames by their place; a direct message comes behind the entries up to its offset.
-fn merge(mut items: Vec<((Offset, u32), Pick)>, directs: Vec<((Offset, u32), Pick)>) -> Vec<Pick> {
-    if !directs.is_empty() {
-        items.extend(directs);
-        // Stable: items of the ring that share a head keep their order.
-        items.sort_by_key(|(place, _)| *place);
-    }
-    items.into_iter().map(|(_, pick)| pick).take(FRAMES_PER_WRITE_MAX).collect()
-}
-
-fn encode_direct(
-    session: &Session,
-    position: Position,
-    at: Timestamp,
-    publication: &crate::entry::Publication,
-) -> Bytes {
-    match session.format {
-        sse::Format::Raw => sse::raw_frame(Some(position), publication),
-        sse::Format::Envelope => sse::envelope_frame(Some(position), at, publication),
     }
 }

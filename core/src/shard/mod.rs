@@ -6,12 +6,14 @@
 //!
 //! * `attach` — admission, resume, subscriptions, the ways a session ends
 //! * `deliver` — passes over dirty feeds and the way of a frame to a link
+//! * `pick` — which frames a session gets next, in the order of their positions
 //! * `pages` — sessions that fell behind the ring and are served from the log
 //! * `timers` — heartbeats, grace, deadlines, drain
 
 mod attach;
 mod deliver;
 mod pages;
+mod pick;
 mod timers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -156,6 +158,7 @@ pub struct Shard {
     /// Sessions that want to write outside of a pass: catching up, direct messages, pings.
     waiting: VecDeque<SessionKey>,
     pages: pages::PageReads,
+    scratch: pick::Scratch,
     timers: timers::Timers,
     effects: VecDeque<Effect>,
     counters: Counters,
@@ -177,6 +180,7 @@ impl Shard {
             pass: deliver::Pass::new(config.head),
             waiting: VecDeque::new(),
             pages: pages::PageReads::default(),
+            scratch: pick::Scratch::default(),
             timers: timers::Timers::new(Wheel::new(now, config.heartbeat)),
             effects: VecDeque::new(),
             counters: Counters::default(),
@@ -225,11 +229,12 @@ impl Shard {
     ) -> Option<Position> {
         let &key = self.by_connection.get(&connection)?;
         let session = &mut self.sessions[key];
-        let inbox = session.inbox.get_or_insert_with(Box::<Inbox>::default);
+        let cursor = session.cursor;
+        let inbox = session.inbox.get_or_insert_with(|| Box::new(Inbox::since((cursor, 0))));
         let (offset, sub) = inbox.push(self.ring.head(), at, publication);
         session.look_everywhere = true;
         if session.phase == Phase::Current {
-            self.queue_waiting(key);
+            self.queue_current(key);
         }
         Some(Position { epoch: self.config.epoch, offset, sub })
     }
@@ -344,14 +349,21 @@ impl Shard {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    fn queue_waiting(&mut self, key: SessionKey) {
+    /// Wakes a current session. One that stands in no queue has seen all passes before this one.
+    fn queue_current(&mut self, key: SessionKey) {
         let (seen, seen_head) = self.pass.seen();
+        let session = &mut self.sessions[key];
+        if session.phase == Phase::Current && !session.queued {
+            session.has_seen(seen, seen_head);
+        }
+        self.queue_again(key);
+    }
+
+    /// Queues a session that goes on from where it stands.
+    fn queue_again(&mut self, key: SessionKey) {
         let session = &mut self.sessions[key];
         if !session.queued {
             session.queued = true;
-            if session.phase == Phase::Current {
-                session.has_seen(seen, seen_head);
-            }
             self.waiting.push_back(key);
         }
     }

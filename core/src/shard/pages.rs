@@ -72,12 +72,15 @@ impl Shard {
         if behind_retention {
             let requested = session.cursor;
             session.cursor = trimmed_to;
+            if let Some(inbox) = &mut session.inbox {
+                inbox.move_unsent(trimmed_to, self.ring.head());
+            }
             self.push_gap(key, requested, trimmed_to);
         }
         let session = &mut self.sessions[key];
         session.page = Some(Box::new(Page { entries, next: 0, reached: reached.max(session.cursor) }));
         session.phase = Phase::Ready;
-        self.queue_waiting(key);
+        self.queue_again(key);
     }
 
     fn read_next_page(&mut self) {

@@ -143,7 +143,7 @@ impl Shard {
         // A blocked link is not silent, it is deaf: the kernel's timeout looks after it.
         if session.phase != Phase::Blocked {
             session.ping_due = true;
-            self.queue_waiting(key);
+            self.queue_current(key);
         }
         self.arm_heartbeat(now, key);
     }

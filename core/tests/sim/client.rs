@@ -85,6 +85,8 @@ pub(crate) struct Client {
     pub(crate) connections: Vec<ConnectionId>,
     /// Where it stands among the direct messages of its chain.
     pub(crate) chain: Option<usize>,
+    /// The chain that each life of each node keeps for it.
+    pub(crate) chains: BTreeMap<(usize, u64), usize>,
     pub(crate) next_direct: usize,
     /// Direct messages before this one may be missing: a gap said so.
     pub(crate) excused_to: usize,
@@ -114,6 +116,7 @@ impl Client {
             view: None,
             connections: Vec::new(),
             chain: None,
+            chains: BTreeMap::new(),
             next_direct: 0,
             excused_to: 0,
             repeats: false,

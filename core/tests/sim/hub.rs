@@ -50,7 +50,7 @@ impl World {
             legacy = self.nodes[at.node].hosts[shard].shard.release(now, &token).or(legacy);
             self.after_input(from)?;
         }
-        let chain = legacy.as_ref().and(self.clients[client].chain);
+        let chain = legacy.as_ref().and(self.clients[client].chains.get(&(at.node, at.life)).copied());
         if self.bug == Some(Bug::LegacyLost) {
             legacy = None;
         }
@@ -91,6 +91,7 @@ impl World {
             id.offset = id.offset.max(self.log.head()) + 1;
         }
         let chain = self.chain_of(client, chain, resume);
+        self.clients[client].chains.insert((at.node, at.life), chain);
         let known = &mut self.facts.chains[chain].connections;
         known.push(connection);
         let excepted = known.iter().rev().take(1 + santral_core::limits::REMEMBERED_CONNECTIONS_MAX).copied().collect();
@@ -131,7 +132,9 @@ impl World {
             Some(Bug::InboxNotRewound) => position.sub += 1,
             Some(Bug::EpochIgnored) => position.epoch = self.log.epoch,
             Some(Bug::DoubleDeliveryAtTakeover) => {
-                return Some(ResumeFrom::parse(&self.clients[client].earlier_id)).filter(|_| self.rng.percent(50)).or(resume);
+                return Some(ResumeFrom::parse(&self.clients[client].earlier_id))
+                    .filter(|_| self.rng.percent(50))
+                    .or(resume);
             }
             Some(_) | None => (),
         }
@@ -143,9 +146,14 @@ impl World {
         let owner = &mut self.clients[client];
         match kept {
             Some(chain) => {
-                if !matches!(resume, Some(ResumeFrom::Position(_))) {
+                // On the way back from another node nobody knows what this one's link still held.
+                let strange = owner.chain != Some(chain);
+                if strange || !matches!(resume, Some(ResumeFrom::Position(_))) {
                     owner.repeats = true;
                     owner.excused_to = self.facts.chains[chain].directs.len();
+                }
+                if strange {
+                    (owner.chain, owner.next_direct) = (Some(chain), 0);
                 }
                 chain
             }
@@ -348,7 +356,8 @@ impl World {
         if let Some(index) = owner.selectors.iter().position(|known| *known == selector) {
             host.shard.unsubscribe(session, std::slice::from_ref(&selector));
             owner.selectors.remove(index);
-            for interval in view.follows.iter_mut().filter(|interval| interval.active && interval.selector == selector) {
+            for interval in view.follows.iter_mut().filter(|interval| interval.active && interval.selector == selector)
+            {
                 (interval.active, interval.allowed_to, interval.closed_uid) = (false, log_head, next_uid);
             }
             view.presence_excused.append(&mut view.presence_due);

@@ -175,12 +175,13 @@ impl World {
                 continue;
             }
             if self.now > link.last_write + heartbeat + 150 * MILLIS {
-                return Err(format!("a stream is silent for {} us, and {heartbeat} were said", self.now - link.last_write));
+                return Err(format!(
+                    "a stream is silent for {} us, and {heartbeat} were said",
+                    self.now - link.last_write
+                ));
             }
             link.settled |= !link.awaits_page && host.reads < PAGE_READS_MAX;
-            link.expected.retain(|due| {
-                host.items - due.items <= ring_items && host.weight - due.weight <= ring_weight
-            });
+            link.expected.retain(|due| host.items - due.items <= ring_items && host.weight - due.weight <= ring_weight);
             if let Some(lost) = link.expected.iter().find(|due| due.at + 100 * MILLIS < self.now) {
                 return Err(format!("volatile message {} was not sent to a client that was ready", lost.uid));
             }
@@ -238,7 +239,10 @@ impl World {
             return Ok(());
         }
         let chain = self.facts.chains.iter_mut().find(|chain| chain.connections.last() == Some(&connection));
-        chain.ok_or("a direct message was taken for a connection that is not the last of its session")?.directs.push(uid);
+        chain
+            .ok_or("a direct message was taken for a connection that is not the last of its session")?
+            .directs
+            .push(uid);
         Ok(())
     }
 

@@ -50,7 +50,8 @@ impl World {
         let unknown = !self.calm && self.rng.percent(4);
         let entries = entries.filter(|_| !unknown);
         let node = &mut self.nodes[at.node];
-        if let Some(under_way) = node.commit.as_mut().filter(|under_way| node.life == at.life && under_way.commit == commit)
+        if let Some(under_way) =
+            node.commit.as_mut().filter(|under_way| node.life == at.life && under_way.commit == commit)
         {
             under_way.entries = entries;
             self.soon(5 * MILLIS, Event::CommitAnswer(at, commit));
