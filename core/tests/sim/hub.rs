@@ -230,6 +230,9 @@ impl World {
         }
         host.by_session.insert(session, index);
         (link.up, link.last_write) = (true, self.now);
+        if link.dead {
+            self.soon(4 * SECOND, Event::LinkDead(index));
+        }
         self.after_input(at)
     }
 

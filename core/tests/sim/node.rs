@@ -86,6 +86,9 @@ impl Node {
 
 impl World {
     pub(crate) fn on_node_start(&mut self, index: usize) -> Check {
+        if self.nodes[index].up {
+            return Ok(());
+        }
         let (epoch, head, trimmed_to) = (self.log.epoch, self.log.head(), self.log.trimmed_to());
         let preload = if self.rng.percent(50) { self.rng.below(10) } else { 0 };
         let start = head.saturating_sub(preload).max(trimmed_to);

@@ -122,6 +122,10 @@ impl World {
         if !node.up || node.life != at.life {
             return Ok(());
         }
+        if self.now < node.frozen_until + 2 * SECOND {
+            self.after(SECOND, Event::NodeStop(at));
+            return Ok(());
+        }
         if let Some(link) = node.hosts.iter().flat_map(|host| host.by_session.values()).next() {
             return Err(format!("INV-11: {:?} was not told of the drain", self.links[*link]));
         }
@@ -147,6 +151,9 @@ impl World {
     /// Trouble is over: nodes come back, links flow, whoever is cut off comes again.
     pub(crate) fn heal(&mut self) -> Check {
         self.calm = true;
+        self.plan.page_delay = self.plan.page_delay.min(MILLIS);
+        self.plan.page_entries_max = self.plan.page_entries_max.max(8);
+        self.plan.mail_delay = self.plan.mail_delay.min(5 * MILLIS);
         for node in 0..self.nodes.len() {
             self.nodes[node].frozen_until = 0;
             if !self.nodes[node].up {
@@ -205,7 +212,7 @@ impl World {
     fn check_ended(&self, concerns: impl Fn(&At) -> bool) -> Check {
         for (at, connection) in &self.open_connections {
             if concerns(at) && self.facts.ends.get(connection) != Some(&1) {
-                return Err(format!("INV-8: connection {connection:?} has no end"));
+                return Err(format!("INV-8: connection {connection:?} of {at:?} has {:?} ends", self.facts.ends.get(connection)));
             }
         }
         Ok(())
