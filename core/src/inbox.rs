@@ -45,9 +45,7 @@ impl Inbox {
     /// The inbox of a client whose earlier session is gone, with whatever waited in it: a first
     /// message that is lost, behind the one that the client names.
     pub(crate) fn after_loss(seen: Place) -> Self {
-        // A client may name any number; half of the range is more than a session ever gets.
-        let sub = seen.1.min(u32::MAX / 2) + 1;
-        Self::since((seen.0, sub))
+        Self::since((seen.0, seen.1 + 1))
     }
 
     /// Puts a message behind everything that the session gets up to `head`, and returns its place.
@@ -95,15 +93,35 @@ impl Inbox {
     }
 
     /// Goes back to what the client says it has seen; never forward, for what was not sent the
-    /// client cannot have seen, whatever it says or got from another node meanwhile. False when
-    /// messages behind it are gone.
+    /// client cannot have seen, whatever it got elsewhere meanwhile. False when messages behind it
+    /// are gone, or nobody can tell.
     pub(crate) fn rewind(&mut self, seen: Place) -> bool {
+        if seen.1 > self.sent {
+            self.renumber_behind(seen);
+            return false;
+        }
         let behind = self.messages.partition_point(|direct| direct.place <= seen);
         if let Some(first_unseen) = self.messages.get(behind) {
             self.sent = self.sent.min(first_unseen.place.1 - 1);
         }
         let lost = self.take_loss();
         self.dropped <= seen && !lost
+    }
+
+    /// The client has seen a message of another inbox, on another node: its numbers say nothing
+    /// here, but those to come must lie behind them.
+    fn renumber_behind(&mut self, seen: Place) {
+        let sent = seen.1 + 1;
+        let shift = sent - self.sent;
+        for direct in &mut self.messages {
+            if direct.place.1 > self.sent {
+                direct.place.1 += shift;
+            }
+        }
+        self.last.1 += shift;
+        self.sent = sent;
+        self.dropped = (seen.0, sent);
+        self.lost = false;
     }
 
     /// The client is told of a loss and goes on behind `offset`. Returns the `sub` of the place

@@ -12,6 +12,10 @@ pub type Offset = u64;
 /// The largest offset that JSON numbers carry exactly, 2^53 - 1 (RFC 8259, section 6).
 pub const OFFSET_MAX: Offset = (1 << 53) - 1;
 
+/// The largest `sub` that a position of ours can have: more than any session ever gets, and far
+/// enough from the end of the range that what a client claims never overflows a counter.
+pub const SUB_MAX: u32 = u32::MAX / 2;
+
 /// The incarnation of the log: changes only when the log itself is replaced.
 ///
 /// Shown as eight lower-case hexadecimal digits.

@@ -12,7 +12,7 @@ use crate::feeds::Topic;
 use crate::inbox::Inbox;
 use crate::limits::{RETRY_MS, SUBSCRIPTIONS_PER_SESSION_MAX};
 use crate::names::{BROADCAST, ChannelName, ConnectionId, Selector, SessionToken};
-use crate::position::{Offset, Position, ResumeFrom};
+use crate::position::{Offset, Position, ResumeFrom, SUB_MAX};
 use crate::session::{Legacy, Phase, Session, SessionKey, Subscription};
 use crate::sse::{self, Format};
 use crate::time::Moment;
@@ -316,7 +316,9 @@ impl Shard {
             Some(ResumeFrom::Position(position)) if position.epoch != self.config.epoch => {
                 self.start_with_everything(inbox, vec![GapReason::Epoch])
             }
-            Some(ResumeFrom::Position(position)) if position.offset > head.max(request.committed) => {
+            Some(ResumeFrom::Position(position))
+                if position.offset > head.max(request.committed) || position.sub > SUB_MAX =>
+            {
                 self.start_with_everything(inbox, vec![GapReason::Unknown])
             }
             Some(ResumeFrom::Position(position)) => self.start_behind(position, request.resumable, inbox),

@@ -231,7 +231,8 @@ impl Shard {
         let session = &mut self.sessions[key];
         let cursor = session.cursor;
         let inbox = session.inbox.get_or_insert_with(|| Box::new(Inbox::since((cursor, 0))));
-        let (offset, sub) = inbox.push(self.ring.head(), at, publication);
+        // The client may be ahead of this shard: it came from another, or was told of a gap.
+        let (offset, sub) = inbox.push(self.ring.head().max(cursor), at, publication);
         session.look_everywhere = true;
         if session.phase == Phase::Current {
             self.queue_current(key);

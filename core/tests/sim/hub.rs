@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use santral_core::names::{ConnectionId, Selector};
-use santral_core::position::{Offset, ResumeFrom};
+use santral_core::position::{Offset, ResumeFrom, SUB_MAX};
 use santral_core::session::{Legacy, SessionKey};
 use santral_core::shard::{AttachRequest, Attached};
 use santral_core::sse;
@@ -104,7 +104,7 @@ impl World {
             connection,
             excepted,
             claim: resume,
-            ahead: matches!(resume, Some(ResumeFrom::Position(claim)) if claim.offset > head.max(knows)),
+            ahead: matches!(resume, Some(ResumeFrom::Position(claim)) if claim.offset > head.max(knows) || claim.sub > SUB_MAX),
             hello_id: attached.id,
             hello_seen: false,
             bye_seen: false,
@@ -259,7 +259,8 @@ impl World {
     pub(crate) fn want_drain(&mut self, index: usize) {
         if !self.links[index].drain_due {
             self.links[index].drain_due = true;
-            self.soon(10 * MILLIS, Event::Drain(index));
+            let longest = if self.calm { MILLIS } else { 10 * MILLIS };
+            self.soon(longest, Event::Drain(index));
         }
     }
 
@@ -285,7 +286,8 @@ impl World {
             link.writable_due = true;
             let lost = self.bug == Some(Bug::LostWakeUp) && self.rng.percent(20);
             if !lost {
-                self.soon(100 * MILLIS, Event::Writable(index));
+                let longest = if self.calm { MILLIS } else { 100 * MILLIS };
+                self.soon(longest, Event::Writable(index));
             }
         }
         self.clients[client].receive(&bytes, &self.facts, self.log.trimmed_to())?;

@@ -30,13 +30,14 @@ fn play(seed: u64, bug: Option<Bug>) -> Result<(), String> {
     let mut world = World::new(seed, bug);
     let outcome = catch_unwind(AssertUnwindSafe(|| world.run()));
     let place = format!("seed {seed}, step {}, {} us", world.step, world.now);
+    let plan = &world.plan;
     match outcome {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(violation)) => Err(format!("{place}: {violation}")),
+        Ok(Err(violation)) => Err(format!("{place}: {violation}\n  under {plan:?}")),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            Err(format!("{place}: the engine panicked: {}", text.unwrap_or_default()))
+            Err(format!("{place}: the engine panicked: {}\n  under {plan:?}", text.unwrap_or_default()))
         }
     }
 }

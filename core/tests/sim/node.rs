@@ -44,6 +44,8 @@ pub(crate) struct Host {
     /// What has gone through the ring.
     pub(crate) items: usize,
     pub(crate) weight: usize,
+    /// The same when no pass was to come: what the ring may hold of more recent items, it holds.
+    passed: (usize, usize),
 }
 
 /// A batch on its way into the log.
@@ -103,7 +105,7 @@ impl World {
             let mut shard = Shard::new(now, config);
             shard.publish_stored(&page.entries);
             let (mailbox, by_session) = (VecDeque::new(), BTreeMap::new());
-            Host { shard, mailbox, mail_at: 0, wake_at: None, by_session, reads: 0, items: 0, weight: 0 }
+            Host { shard, mailbox, mail_at: 0, wake_at: None, by_session, reads: 0, items: 0, weight: 0, passed: (0, 0) }
         });
         let hosts = hosts.collect();
         let life = self.nodes[index].life + 1;
@@ -159,6 +161,10 @@ impl World {
             }
             Progress::Idle => {
                 self.check_idle(at)?;
+                if next.is_none_or(|next| next.0 > self.now + 15 * MILLIS) {
+                    let host = &mut self.nodes[at.node].hosts[at.shard];
+                    host.passed = (host.items, host.weight);
+                }
                 if let Some(next) = next {
                     self.wake(at, next.0.saturating_sub(self.now));
                 }
@@ -226,7 +232,7 @@ impl World {
             let view = self.clients[link.client].view.as_ref();
             let wanted = view.is_some_and(|view| view.wants_volatile(&fact));
             if link.settled && wanted && self.clients[link.client].link == Some(index) {
-                let (items, weight) = (host.items - 1, host.weight - entry.weight());
+                let (items, weight) = host.passed;
                 link.expected.push(Expected { uid, at: self.now, items, weight });
             }
         }

@@ -155,7 +155,6 @@ impl World {
         self.plan.page_entries_max = self.plan.page_entries_max.max(8);
         self.plan.mail_delay = self.plan.mail_delay.min(5 * MILLIS);
         for node in 0..self.nodes.len() {
-            self.nodes[node].frozen_until = 0;
             if !self.nodes[node].up {
                 self.on_node_start(node)?;
             }

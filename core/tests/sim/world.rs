@@ -156,7 +156,8 @@ impl World {
         let trouble_ends = self.now + self.plan.trouble;
         self.run_until(trouble_ends)?;
         self.heal()?;
-        let rest = self.now + self.plan.mail_delay * 4 + 12 * SECOND;
+        let thaw = self.nodes.iter().map(|node| node.frozen_until).max().unwrap_or(0).max(self.now);
+        let rest = thaw + 15 * SECOND;
         self.run_until(rest)?;
         self.check_at_rest()?;
         self.end_everything()
