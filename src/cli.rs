@@ -11,11 +11,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::error::ErrorKind;
-use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, value_parser};
 
 use crate::config::{self, Config, Inputs, KEYS, Loaded, Problems, descriptors};
-use crate::store::{self, StoreOptions};
+use crate::store::{self, OpenError, StoreOptions};
 use crate::telemetry;
 
 /// Runs what the arguments of the process say; `serve` runs the server until it is asked to stop.
@@ -24,18 +24,12 @@ use crate::telemetry;
 pub fn run<E: Display>(serve: impl FnOnce(&Config) -> Result<(), E>) -> ExitCode {
     let Cli { command, flags } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return misused(&error),
+        Err(error) => return misused(error),
     };
     let inputs = flags.inputs();
     match command.unwrap_or(Command::Serve) {
-        Command::Serve => configured(&inputs, |loaded| {
-            let _log = telemetry::init(&loaded.config.log_level, loaded.config.log_format);
-            served(serve(&loaded.config))
-        }),
-        Command::Migrate => configured(&inputs, |loaded| {
-            let _log = telemetry::init(&loaded.config.log_level, loaded.config.log_format);
-            migrate(&loaded.config)
-        }),
+        Command::Serve => configured(&inputs, |loaded| logged(&loaded.config, serve)),
+        Command::Migrate => configured(&inputs, |loaded| logged(&loaded.config, migrate)),
         Command::CheckConfig => configured(&inputs, |loaded| {
             answer(&config::explain(loaded));
             ExitCode::SUCCESS
@@ -102,7 +96,12 @@ impl Args for Flags {
             .global(true)
             .help("Read settings from this TOML file instead of santral.toml");
         KEYS.iter().fold(command.arg(file), |command, key| {
-            let argument = Arg::new(key.name).long(key.flag()).value_name("VALUE").global(true).help(key.help());
+            let argument = Arg::new(key.name)
+                .long(key.flag())
+                .value_name("VALUE")
+                .global(true)
+                .help(key.summary())
+                .long_help(key.help());
             command.arg(if key.is_switch() {
                 argument.num_args(0..=1).require_equals(true).default_missing_value("true")
             } else {
@@ -130,19 +129,56 @@ impl FromArgMatches for Flags {
 }
 
 /// Help and version were asked for, or the arguments make no sense.
-fn misused(error: &clap::Error) -> ExitCode {
+fn misused(error: clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let _ = error.print();
-    // What else is wrong is said at once, as far as the rest of the arguments can be read.
-    let lenient = Cli::command().ignore_errors(true).try_get_matches();
-    let flags = lenient.and_then(|matches| Flags::from_arg_matches(&matches)).unwrap_or_default();
-    if let Err(problems) = config::load(&flags.inputs()) {
+    // An argument may be a secret that slipped, so the text is not printed as it is.
+    let _ = write!(io::stderr(), "{}", telemetry::without_secrets(&error));
+    if let Err(problems) = config::load(&readable_flags(error).inputs()) {
         complain_of(&problems);
     }
     ExitCode::from(USAGE)
+}
+
+/// The flags without those that nobody knows, which are complained of one by one: the rest of
+/// what is wrong is to be said in the same run.
+fn readable_flags(mut error: clap::Error) -> Flags {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    while let Some(unknown) = offender(&error) {
+        let is_it = |argument: &OsString| {
+            let text = argument.to_string_lossy();
+            text.strip_prefix(unknown.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        };
+        let Some(index) = arguments.iter().skip(1).position(is_it) else {
+            break;
+        };
+        arguments.remove(index + 1);
+        error = match Cli::try_parse_from(&arguments) {
+            Ok(cli) => return cli.flags,
+            Err(next) => next,
+        };
+        // What is no flag was probably the value of the one before.
+        if offender(&error).is_some_and(|next| next.starts_with('-')) {
+            let text = telemetry::without_secrets(&error);
+            complain(&text.lines().next().unwrap_or_default().trim_start_matches("error: "));
+        }
+    }
+    Flags::default()
+}
+
+/// The argument that clap knows nothing of.
+fn offender(error: &clap::Error) -> Option<String> {
+    let context = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        _ => return None,
+    };
+    match error.get(context) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    }
 }
 
 fn configured(inputs: &Inputs, then: impl FnOnce(&Loaded) -> ExitCode) -> ExitCode {
@@ -155,8 +191,17 @@ fn configured(inputs: &Inputs, then: impl FnOnce(&Loaded) -> ExitCode) -> ExitCo
     }
 }
 
-fn served<E: Display>(outcome: Result<(), E>) -> ExitCode {
-    match outcome {
+/// Does something that logs.
+fn logged<E: Display>(config: &Config, work: impl FnOnce(&Config) -> Result<(), E>) -> ExitCode {
+    // The guard's drop writes what is still in the queue.
+    let _guard = match telemetry::init(&config.log_level, config.log_format) {
+        Ok(guard) => guard,
+        Err(error) => {
+            complain(&format_args!("cannot start the log: {error}"));
+            return ExitCode::from(INTERNAL);
+        }
+    };
+    match work(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error}");
@@ -165,9 +210,9 @@ fn served<E: Display>(outcome: Result<(), E>) -> ExitCode {
     }
 }
 
-fn migrate(config: &Config) -> ExitCode {
+fn migrate(config: &Config) -> Result<(), OpenError> {
     let url = config.database_url.reveal().to_owned();
-    served(store::migrate(&StoreOptions { url, durability: config.durability, readers: 1 }))
+    store::migrate(&StoreOptions { url, durability: config.durability, readers: 1 })
 }
 
 fn healthcheck(inputs: &Inputs) -> ExitCode {
@@ -210,7 +255,7 @@ fn ask_ready(listen: SocketAddr) -> Result<(), Unready> {
         IpAddr::V4(_) | IpAddr::V6(_) => {}
     }
     let line = status_line(address).map_err(|error| Unready::Network(address, error))?;
-    let is_ready = line.strip_prefix("HTTP/1.").is_some_and(|rest| rest.get(1..5) == Some(" 200"));
+    let is_ready = line.starts_with("HTTP/1.") && line.split(' ').nth(1) == Some("200");
     if is_ready { Ok(()) } else { Err(Unready::Answer(address, line)) }
 }
 
@@ -241,7 +286,7 @@ fn answer(text: &str) {
 }
 
 fn complain_of(problems: &Problems) {
-    problems.0.iter().for_each(|problem| complain(problem));
+    problems.0.iter().for_each(complain);
 }
 
 fn complain(what: &impl Display) {
@@ -256,6 +301,9 @@ const USAGE: u8 = 64;
 
 /// `EX_UNAVAILABLE`: something that the server needs is not to be had.
 const UNAVAILABLE: u8 = 69;
+
+/// `EX_SOFTWARE`: what should not happen.
+const INTERNAL: u8 = 70;
 
 /// `EX_CONFIG`: a setting is wrong.
 const CONFIGURATION: u8 = 78;

@@ -224,7 +224,7 @@ pub(super) struct LogFilter;
 
 impl Describe for LogFilter {
     fn expected(&self) -> String {
-        "off, error, warn, info, debug or trace, or a list like info,santral::store=debug".to_owned()
+        "off, error, warn, info, debug or trace, or a list like info,santral=debug".to_owned()
     }
 }
 
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_log_level_is_no_target() {
-        for text in ["info", "off", "WARN", "warn,santral=debug", "santral::store=trace"] {
+        for text in ["info", "off", "WARN", "warn,santral=debug", "santral::x=trace"] {
             assert!(LogFilter.parse(text).is_some(), "{text}");
         }
         for text in ["", "inof", "info,", "santral", "santral=", "=info", "santral=loud", "info/regex"] {

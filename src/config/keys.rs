@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::system::uname;
 use santral_core::limits;
 
+use super::LogFormat;
 use super::descriptors::{self, Descriptors};
 use super::forms::{
     Address, Choice, Count, DatabaseUrl, Describe, Folder, Form, LogFilter, Name, Span, Switch, Whole, span_text,
@@ -17,14 +18,13 @@ use super::forms::{
 use super::resolve::Resolver;
 use super::secret::Secret;
 use crate::ports::store::Durability;
-use crate::telemetry::LogFormat;
 
 /// What is said of one setting.
 pub(crate) struct Key {
     /// As in the file; the other spellings follow from it.
     pub(crate) name: &'static str,
     /// One line of meaning, then, as further lines, what one should know.
-    pub(crate) about: &'static [&'static str],
+    about: &'static [&'static str],
     /// What its values look like.
     pub(super) form: &'static (dyn Describe + Sync),
     /// What holds when nobody says anything.
@@ -47,10 +47,19 @@ impl Key {
         self.form.is_switch()
     }
 
+    /// The meaning in one line, for `-h`.
+    pub(crate) fn summary(&self) -> String {
+        self.about[0].trim().trim_end_matches('.').to_owned()
+    }
+
+    /// The meaning in full.
+    pub(crate) fn about(&self) -> String {
+        self.about.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+    }
+
     /// Meaning, values and default, for `--help`.
     pub(crate) fn help(&self) -> String {
-        let about: Vec<&str> = self.about.iter().map(|line| line.trim()).collect();
-        format!("{} [{}; default: {}]", about.join(" "), self.form.expected(), self.default.shown())
+        format!("{}\n[values: {}; default: {}]", self.about(), self.form.expected(), self.default.shown())
     }
 }
 
@@ -172,7 +181,7 @@ keys! {
         Default::Derived { shown: "what the limit on open files allows", from: streams_allowed };
 
     /// Which log records are written: a level, or a list of levels for parts of the server.
-    log_level: String = LogFilter, Default::Text("info");
+    log_level: String = LogFilter, Default::Text("info,actix_server=warn");
 
     /// Log records as text for people, or as one JSON object per line.
     log_format: LogFormat = Choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]), Default::Text("text");

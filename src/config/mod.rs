@@ -10,7 +10,7 @@
 //! | `descriptors` | the limit on open files |
 //! | `reference` | docs/config.md and `check-config` |
 //!
-//! Reading is a function of [`Inputs`]; only [`crate::cli`] looks at the real world.
+//! Reading is a function of [`Inputs`]; only the command line looks at the real world.
 
 pub mod descriptors;
 mod forms;
@@ -31,6 +31,15 @@ pub use resolve::{Inputs, Setting};
 pub use secret::Secret;
 
 use resolve::Resolver;
+
+/// How log records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, for programs.
+    Json,
+}
 
 /// A configuration, and how it came about.
 #[derive(Debug, Clone)]

@@ -53,7 +53,7 @@ pub enum Problem {
         nearest: Option<String>,
     },
     /// A value has the wrong shape or is out of range.
-    #[error("{key} ({origin}): {} is not {expected}", value.as_deref().unwrap_or("its value"))]
+    #[error("{key} ({origin}): expected {expected}, not {}", value.as_deref().unwrap_or("what stands there"))]
     Value {
         /// The setting.
         key: &'static str,

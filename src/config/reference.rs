@@ -10,13 +10,12 @@ use super::{Loaded, Setting};
 pub fn reference() -> String {
     let mut text = INTRODUCTION.to_owned();
     for key in KEYS {
-        let about: Vec<&str> = key.about.iter().map(|line| line.trim()).collect();
         let (name, variable, flag) = (key.name, key.variable(), key.flag());
         let (expected, default) = (key.form.expected(), key.default.shown());
         write!(
             text,
             "\n## `{name}`\n\n{}\n\n| | |\n|---|---|\n| values | {} |\n| default | {} |\n| environment | `{variable}` |\n| flag | `--{flag}` |\n",
-            about.join(" "),
+            key.about(),
             cell(&expected),
             cell(&default),
         )
