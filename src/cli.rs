@@ -28,7 +28,12 @@ pub fn run<E: Display>(serve: impl FnOnce(&Config) -> Result<(), E>) -> ExitCode
     };
     let inputs = flags.inputs();
     match command.unwrap_or(Command::Serve) {
-        Command::Serve => configured(&inputs, |loaded| logged(&loaded.config, serve)),
+        Command::Serve => configured(&inputs, |loaded| {
+            logged(&loaded.config, |config| {
+                warn_of_few_descriptors(config);
+                serve(config)
+            })
+        }),
         Command::Migrate => configured(&inputs, |loaded| logged(&loaded.config, migrate)),
         Command::CheckConfig => configured(&inputs, |loaded| {
             answer(&config::explain(loaded));
@@ -207,6 +212,14 @@ fn logged<E: Display>(config: &Config, work: impl FnOnce(&Config) -> Result<(), 
             log::error!("{error}");
             ExitCode::from(UNAVAILABLE)
         }
+    }
+}
+
+/// The limit on open files may overrule the setting; that is no reason not to start.
+fn warn_of_few_descriptors(config: &Config) {
+    let (wanted, streams) = (config.max_connections, config.descriptors.streams);
+    if streams < wanted {
+        log::warn!("max_connections is {wanted}, but the limit on open files allows {streams} streams (ulimit -n)");
     }
 }
 

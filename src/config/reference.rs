@@ -90,5 +90,6 @@ file that only the server can read.
 | 1 | `healthcheck`: the server is not ready, or could not be asked |
 | 64 | the command line cannot be read: unknown flag or command |
 | 69 | the server could not start or go on: address in use, database unreachable; `migrate`: database unreachable |
+| 70 | what should not happen: no thread could be started for the log |
 | 78 | the configuration is wrong |
 ";

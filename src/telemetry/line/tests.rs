@@ -10,8 +10,7 @@ const TEXT: Style = Style { format: LogFormat::Text, coloured: false };
 fn line(style: Style, message: &str, fields: &[(&str, Value<'_>)]) -> String {
     let time = DateTime::from_timestamp_millis(1_767_225_600_123).expect("a time that exists");
     let args = format_args!("{message}");
-    style
-        .line(time, &Record::builder().args(args).level(Level::Info).target("santral::part").key_values(&fields).build())
+    style.line(time, &Record::builder().args(args).level(Level::Info).target("example").key_values(&fields).build())
 }
 
 fn parsed(line: &str) -> Json {
@@ -23,12 +22,12 @@ fn a_record_has_time_level_target_message_and_fields() {
     let fields = [("offset", Value::from(7)), ("channel", Value::from("a b")), ("open", Value::from(true))];
     assert_eq!(
         line(JSON, "hello", &fields),
-        "{\"time\":\"2026-01-01T00:00:00.123Z\",\"level\":\"info\",\"target\":\"santral::part\",\
+        "{\"time\":\"2026-01-01T00:00:00.123Z\",\"level\":\"info\",\"target\":\"example\",\
          \"message\":\"hello\",\"offset\":7,\"channel\":\"a b\",\"open\":true}\n"
     );
     assert_eq!(
         line(TEXT, "hello", &fields),
-        "2026-01-01T00:00:00.123Z INFO  santral::part: hello offset=7 channel=\"a b\" open=true\n"
+        "2026-01-01T00:00:00.123Z INFO  example: hello offset=7 channel=\"a b\" open=true\n"
     );
 }
 
@@ -105,8 +104,5 @@ fn secrets_are_masked_in_messages_and_fields() {
 #[test]
 fn only_the_level_is_coloured() {
     let line = line(Style { coloured: true, ..TEXT }, "\u{1b}[31mred", &[]);
-    assert!(
-        line.starts_with("2026-01-01T00:00:00.123Z \u{1b}[32mINFO\u{1b}[0m  santral::part: \\u{1b}[31mred"),
-        "{line}"
-    );
+    assert!(line.starts_with("2026-01-01T00:00:00.123Z \u{1b}[32mINFO\u{1b}[0m  example: \\u{1b}[31mred"), "{line}");
 }
