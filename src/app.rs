@@ -12,27 +12,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use santral_core::position::Offset;
 
+use crate::config::Config;
 use crate::hub::writer::{self, Writer};
 use crate::hub::{Hub, HubOptions, LogStart};
 use crate::ports::store::{Retention, StoreError};
 use crate::store::{self, OpenError, StoreOptions};
 use crate::transport::server;
 
-/// What the server is made of.
-pub struct AppOptions {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Where the log is.
-    pub store: StoreOptions,
-    /// What the log keeps.
-    pub retention: Retention,
-    /// What the hub needs.
-    pub hub: HubOptions,
-    /// Most connections that are no streams.
-    pub http_connections_max: usize,
-    /// Time over which streams are told goodbye.
-    pub drain_window: Duration,
-}
+/// Connections for reading the log: as many pages as one shard reads at once.
+const READERS: u32 = 4;
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +43,8 @@ pub enum ServeError {
 ///
 /// # Errors
 /// [`ServeError`] when the start fails.
-pub fn serve(options: AppOptions) -> Result<(), ServeError> {
-    let opened = store::open(&options.store)?;
+pub fn serve(config: &Config) -> Result<(), ServeError> {
+    let opened = store::open(&store_options(config))?;
     let head = opened.state.head;
     let (behind, recent) = writer::recent_entries(&*opened.reader, head)?;
     let log_start = LogStart {
@@ -65,19 +53,19 @@ pub fn serve(options: AppOptions) -> Result<(), ServeError> {
         behind: Offset::max(behind, opened.state.trimmed_to),
         recent: Arc::new(recent),
     };
-    let listener = server::bind(options.listen).map_err(|error| ServeError::Listen(options.listen, error))?;
+    let listener = server::bind(config.listen).map_err(|error| ServeError::Listen(config.listen, error))?;
     let address = listener.local_addr()?;
     let (queue, inbox) = writer::queue();
-    let (hub, mailboxes) = Hub::new(options.hub, log_start, head, opened.reader, queue);
-    let writer = Writer::new(opened.writer, &hub, inbox, options.retention, head);
+    let (hub, mailboxes) = Hub::new(hub_options(config), log_start, head, opened.reader, queue);
+    let writer = Writer::new(opened.writer, &hub, inbox, retention(config), head);
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
     let served = actix_rt::System::new().block_on(async {
-        let server = server::start(&hub, listener, options.http_connections_max, mailboxes)?;
+        let server = server::start(&hub, listener, config.descriptors.http_connections, mailboxes)?;
         log::info!("listening on http://{address}, node {}, epoch {}", hub.options.node, hub.log_start.epoch);
         let handle = server.handle();
         let serving = actix_rt::spawn(server);
         stop_signal().await?;
-        drain(&hub, options.drain_window).await;
+        drain(&hub, config.drain_window).await;
         handle.stop(true).await;
         // It ends because it was stopped; how is of no interest any more.
         let _ = serving.await;
@@ -89,6 +77,26 @@ pub fn serve(options: AppOptions) -> Result<(), ServeError> {
     }
     log::info!("stopped");
     Ok(served?)
+}
+
+fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions { url: config.database_url.reveal().to_owned(), durability: config.durability, readers: READERS }
+}
+
+fn retention(config: &Config) -> Retention {
+    Retention { entries_max: config.retention_messages, age_max: config.retention_age }
+}
+
+fn hub_options(config: &Config) -> HubOptions {
+    HubOptions {
+        node: config.node.clone(),
+        workers: config.workers,
+        heartbeat: config.heartbeat,
+        durability: config.durability,
+        retention_age: config.retention_age,
+        message_bytes_max: config.message_bytes_max,
+        streams_max: config.descriptors.streams,
+    }
 }
 
 /// Says goodbye to every stream over the window, and returns when none is left or a second signal comes.

@@ -127,3 +127,26 @@ impl Entry {
         2 * self.publication.data.len() + size_of::<Self>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Epoch;
+
+    /// INV-7: a frame is encoded once per entry and format.
+    #[test]
+    fn all_receivers_share_the_bytes_of_a_frame() {
+        let publication = Publication {
+            channel: ChannelName::broadcast(),
+            event: None,
+            data: "1".into(),
+            from: Sender::default(),
+            except: None,
+        };
+        let entry = Entry::stored(Position::new(Epoch(7), 1), Timestamp(0), publication);
+        for format in [sse::Format::Raw, sse::Format::Envelope] {
+            assert_eq!(entry.frame(format).as_ptr(), entry.frame(format).as_ptr());
+        }
+        assert_ne!(entry.frame(sse::Format::Raw), entry.frame(sse::Format::Envelope));
+    }
+}
