@@ -82,7 +82,7 @@ impl Inbox {
         self.sent = self.sent.max(place.1);
     }
 
-    /// Forgets what was sent: right for a session that cannot come back.
+    /// Forgets what was sent: right where nobody can go back to it.
     pub(crate) fn forget_sent(&mut self) {
         while self.messages.front().is_some_and(|direct| direct.place.1 <= self.sent) {
             let Some(direct) = self.messages.pop_front() else {
@@ -111,12 +111,11 @@ impl Inbox {
     /// The client has seen a message of another inbox, on another node: its numbers say nothing
     /// here, but those to come must lie behind them.
     fn renumber_behind(&mut self, seen: Place) {
+        self.forget_sent();
         let sent = seen.1 + 1;
         let shift = sent - self.sent;
         for direct in &mut self.messages {
-            if direct.place.1 > self.sent {
-                direct.place.1 += shift;
-            }
+            direct.place.1 += shift;
         }
         self.last.1 += shift;
         self.sent = sent;

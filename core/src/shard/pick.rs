@@ -89,7 +89,8 @@ impl Shard {
         let head_at = |seq| self.ring.head_at(seq).unwrap_or_default();
         picks.extend(seqs.iter().take(FRAMES_PER_WRITE_MAX).map(|&seq| Pick::Ring(seq, head_at(seq))));
         if everywhere {
-            self.add_directs(session, self.ring.head(), picks);
+            // The client may be ahead of this shard: it came from another, or was told of a gap.
+            self.add_directs(session, self.ring.head().max(session.cursor), picks);
         }
     }
 
@@ -203,6 +204,8 @@ impl Pick {
                 if !session.resumable {
                     inbox.forget_sent();
                 }
+                // All entries up to it went out before it; a later gap must not begin before it.
+                session.cursor = session.cursor.max(place.0);
             }
         }
     }

@@ -153,6 +153,7 @@ impl World {
                     owner.excused_to = self.facts.chains[chain].directs.len();
                 }
                 if strange {
+                    owner.owed_inbox_gap = false;
                     (owner.chain, owner.next_direct) = (Some(chain), 0);
                 }
                 chain

@@ -105,7 +105,17 @@ impl World {
             let mut shard = Shard::new(now, config);
             shard.publish_stored(&page.entries);
             let (mailbox, by_session) = (VecDeque::new(), BTreeMap::new());
-            Host { shard, mailbox, mail_at: 0, wake_at: None, by_session, reads: 0, items: 0, weight: 0, passed: (0, 0) }
+            Host {
+                shard,
+                mailbox,
+                mail_at: 0,
+                wake_at: None,
+                by_session,
+                reads: 0,
+                items: 0,
+                weight: 0,
+                passed: (0, 0),
+            }
         });
         let hosts = hosts.collect();
         let life = self.nodes[index].life + 1;
@@ -189,7 +199,7 @@ impl World {
                     self.now - link.last_write
                 ));
             }
-            link.settled |= !link.awaits_page && host.reads < PAGE_READS_MAX;
+            link.settled = !link.awaits_page && host.reads < PAGE_READS_MAX;
             link.expected.retain(|due| host.items - due.items <= ring_items && host.weight - due.weight <= ring_weight);
             if let Some(lost) = link.expected.iter().find(|due| due.at + 100 * MILLIS < self.now) {
                 return Err(format!("volatile message {} was not sent to a client that was ready", lost.uid));
@@ -231,7 +241,8 @@ impl World {
             let link = &mut self.links[index];
             let view = self.clients[link.client].view.as_ref();
             let wanted = view.is_some_and(|view| view.wants_volatile(&fact));
-            if link.settled && wanted && self.clients[link.client].link == Some(index) {
+            let settled = link.settled && host.reads < PAGE_READS_MAX;
+            if settled && wanted && self.clients[link.client].link == Some(index) {
                 let (items, weight) = host.passed;
                 link.expected.push(Expected { uid, at: self.now, items, weight });
             }

@@ -90,6 +90,7 @@ impl World {
     /// A node stands still, as under SIGSTOP: time jumps for it.
     fn freeze(&mut self, node: usize) {
         let thaw = self.now + self.rng.between(SECOND / 10, 8 * SECOND);
+        let thaw = thaw.max(self.nodes[node].frozen_until);
         self.nodes[node].frozen_until = thaw;
         for link in self.links.iter_mut().filter(|link| link.node == node) {
             link.last_write = link.last_write.max(thaw);
@@ -211,7 +212,10 @@ impl World {
     fn check_ended(&self, concerns: impl Fn(&At) -> bool) -> Check {
         for (at, connection) in &self.open_connections {
             if concerns(at) && self.facts.ends.get(connection) != Some(&1) {
-                return Err(format!("INV-8: connection {connection:?} of {at:?} has {:?} ends", self.facts.ends.get(connection)));
+                return Err(format!(
+                    "INV-8: connection {connection:?} of {at:?} has {:?} ends",
+                    self.facts.ends.get(connection)
+                ));
             }
         }
         Ok(())
