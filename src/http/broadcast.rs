@@ -48,13 +48,14 @@ pub async fn post(
 }
 
 impl BroadcastQuery {
-    /// No target at all is the channel that everyone follows.
+    /// No target at all is the channel that everyone follows. An empty `channel=` is a target all
+    /// the same: a script whose variable is not set must not speak to everyone.
     fn into_item(self, data: Box<RawValue>) -> PublishItem {
-        let channels = query::split_lists(self.channel);
-        let is_to_everyone = channels.is_empty() && self.user.is_none() && self.connection.is_none();
+        let names_channels = !self.channel.is_empty();
+        let is_to_everyone = !names_channels && self.user.is_none() && self.connection.is_none();
         PublishItem {
             channel: is_to_everyone.then(publish::to_everyone),
-            channels: (!channels.is_empty()).then_some(channels),
+            channels: names_channels.then(|| query::split_lists(self.channel)),
             user: self.user,
             connection: self.connection,
             event: self.event,

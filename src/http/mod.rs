@@ -13,7 +13,7 @@ pub mod request_id;
 pub mod sessions;
 
 use actix_web::http::{Method, header};
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
 use crate::hub::shard_thread::LocalShard;
 use problem::ApiError;
@@ -22,12 +22,12 @@ use problem::ApiError;
 pub fn configure(config: &mut web::ServiceConfig, shard: &LocalShard) {
     config.app_data(web::Data::new(shard.clone()));
     let resources = [
-        resource("/", [(Method::GET, web::get().to(page::index))]),
-        resource("/app.js", [(Method::GET, web::get().to(page::script))]),
-        resource("/style.css", [(Method::GET, web::get().to(page::style))]),
-        resource("/health", [(Method::GET, web::get().to(health::health))]),
-        resource("/health/live", [(Method::GET, web::get().to(health::live))]),
-        resource("/health/ready", [(Method::GET, web::get().to(health::ready))]),
+        readable("/", page::index),
+        readable("/app.js", page::script),
+        readable("/style.css", page::style),
+        readable("/health", health::health),
+        readable("/health/live", health::live),
+        readable("/health/ready", health::ready),
         resource("/api/broadcast", [(Method::POST, web::post().to(broadcast::post))]),
         resource("/api/publish", [(Method::POST, web::post().to(publish::post))]),
         resource(
@@ -35,15 +35,26 @@ pub fn configure(config: &mut web::ServiceConfig, shard: &LocalShard) {
             [(Method::GET, web::get().to(events::get)), (Method::POST, web::post().to(events::post))],
         ),
         resource("/api/sessions/{session}/commands", [(Method::POST, web::post().to(sessions::command))]),
-        resource("/api/channels", [(Method::GET, web::get().to(channels::list))]),
+        readable("/api/channels", channels::list),
         // A channel's name may hold slashes, so it takes all that stands between.
-        resource("/api/channels/{channel:.+}/history", [(Method::GET, web::get().to(channels::history))]),
-        resource("/api/channels/{channel:.+}/presence", [(Method::GET, web::get().to(channels::presence))]),
+        readable("/api/channels/{channel:.+}/history", channels::history),
+        readable("/api/channels/{channel:.+}/presence", channels::presence),
     ];
     for resource in resources {
         config.service(resource);
     }
     config.default_service(web::to(not_found));
+}
+
+/// A path that is read; `HEAD` answers as `GET` does, without the body (RFC 9110, section 9.3.2).
+fn readable<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let get = (Method::GET, web::get().to(handler.clone()));
+    resource(path, [get, (Method::HEAD, web::head().to(handler))])
 }
 
 /// A path and what may be done there; everything else is 405 with `Allow` (RFC 9110, section 15.5.6).

@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 
 use santral_core::entry::Entry;
 use santral_core::limits::{
-    COMMIT_ITEMS_MAX, PRUNE_INTERVAL, PUBLISH_DEADLINE, RING_BYTES_MAX, RING_ENTRIES_MAX, WRITER_QUEUE_MAX,
+    COMMIT_ITEMS_MAX, PRUNE_INTERVAL, PUBLISH_DEADLINE, RING_BYTES_MAX, RING_ENTRIES_MAX, STORAGE_BUSY_TIMEOUT,
+    WRITER_QUEUE_MAX,
 };
 use santral_core::position::Offset;
 
@@ -23,6 +24,19 @@ use crate::ports::store::{Append, Appended, LogReader, LogWriter, PageQuery, Ret
 
 /// How often a writer that shares its database looks for entries of others.
 const FOREIGN_ENTRIES_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long a publisher waits in all. Longer than any commit whose database answers at all: the
+/// queue, then a lock.
+const ANSWER_DEADLINE: Duration = PUBLISH_DEADLINE.saturating_add(STORAGE_BUSY_TIMEOUT).saturating_add(STORAGE_BUSY_TIMEOUT);
+
+/// The last commit succeeded.
+const HEALTHY: u8 = 0;
+/// The last commit met a lock.
+const BUSY: u8 = 1;
+/// The last commit found no room.
+const FULL: u8 = 2;
+/// The last commit failed, or does not end.
+const FAILED: u8 = 3;
 
 /// What became of a publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,14 +96,22 @@ impl WriterQueue {
     ///
     /// # Errors
     /// [`StoreError`]: nothing is acknowledged. A publish that waits longer than
-    /// [`PUBLISH_DEADLINE`] is [`StoreError::Busy`] and was not stored.
+    /// [`PUBLISH_DEADLINE`] is [`StoreError::Busy`] and was not stored. One whose commit takes longer
+    /// than [`ANSWER_DEADLINE`] is [`StoreError::Failed`]; what becomes of it is not known.
     ///
     /// Cancel-safe in the sense that a publish which was handed over is stored all the same.
     pub async fn append(&self, appends: Vec<Append>) -> Answer {
         let (answer, answered) = oneshot::channel();
         let job = Job { appends, deadline: Instant::now() + PUBLISH_DEADLINE, answer };
         self.jobs.try_send(job).map_err(|_| StoreError::Busy)?;
-        answered.await.unwrap_or(Err(StoreError::Failed))
+        match tokio::time::timeout(ANSWER_DEADLINE, answered).await {
+            Ok(answer) => answer.unwrap_or(Err(StoreError::Failed)),
+            Err(_) => {
+                // A database that hangs says nothing; the commit's end, or a probe, puts this right.
+                self.shared.health.store(FAILED, Ordering::Release);
+                Err(StoreError::Failed)
+            }
+        }
     }
 
     /// Lets the writer end once nothing waits any more.
@@ -103,9 +125,9 @@ impl WriterQueue {
     /// [`StoreError`] of the last commit, until one succeeds.
     pub fn health(&self) -> Result<(), StoreError> {
         match self.shared.health.load(Ordering::Acquire) {
-            0 => Ok(()),
-            1 => Err(StoreError::Busy),
-            2 => Err(StoreError::Full),
+            HEALTHY => Ok(()),
+            BUSY => Err(StoreError::Busy),
+            FULL => Err(StoreError::Full),
             _ => Err(StoreError::Failed),
         }
     }
@@ -153,7 +175,10 @@ impl Writer {
             match self.inbox.jobs.recv_timeout(FOREIGN_ENTRIES_INTERVAL) {
                 Ok(first) => self.commit_waiting(first),
                 Err(RecvTimeoutError::Timeout) if self.inbox.shared.closing.load(Ordering::Acquire) => return,
-                Err(RecvTimeoutError::Timeout) => self.catch_up(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.probe_if_refusing();
+                    self.catch_up();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.prune_if_due();
@@ -187,7 +212,7 @@ impl Writer {
     fn commit(&mut self, mut jobs: Vec<Job>) {
         let counts: Vec<usize> = jobs.iter().map(|job| job.appends.len()).collect();
         let appends: Vec<Append> = jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.appends)).collect();
-        let result = self.log.append(&appends);
+        let result = self.log.append_requests(&appends, &counts);
         self.note_health(result.as_ref().err().copied());
         match result {
             Ok(appended) => {
@@ -222,6 +247,15 @@ impl Writer {
         }
         let delivery = Delivery::new(entries, hub.options.workers, move |receivers| answer_all(answers, receivers));
         hub.deliver_blocking(&delivery);
+    }
+
+    /// Finds out that the trouble is over even when nobody publishes: whoever routes by
+    /// `/health/ready` sends nobody here as long as it lasts.
+    fn probe_if_refusing(&mut self) {
+        if self.inbox.shared.health.load(Ordering::Acquire) != HEALTHY {
+            let result = self.log.probe();
+            self.note_health(result.err());
+        }
     }
 
     /// Delivers what others have written, or what got in although its commit seemed to fail.
@@ -287,14 +321,14 @@ impl Writer {
 
     fn note_health(&self, error: Option<StoreError>) {
         let now = match error {
-            None => 0,
-            Some(StoreError::Busy) => 1,
-            Some(StoreError::Full) => 2,
-            Some(StoreError::Failed) => 3,
+            None => HEALTHY,
+            Some(StoreError::Busy) => BUSY,
+            Some(StoreError::Full) => FULL,
+            Some(StoreError::Failed) => FAILED,
         };
         let before = self.inbox.shared.health.swap(now, Ordering::AcqRel);
         match (before, error) {
-            (0, Some(error)) => log::error!("publishes are refused: {error}"),
+            (HEALTHY, Some(error)) => log::error!("publishes are refused: {error}"),
             (1.., None) => log::info!("the log takes publishes again"),
             (_, _) => (),
         }

@@ -78,7 +78,8 @@ pub enum Appended {
         /// How many publications it were.
         count: usize,
     },
-    /// The key was used before with another fingerprint; nothing stored.
+    /// The key of this append, or of another of the same request, was used before with another
+    /// fingerprint; nothing stored.
     KeyReused,
 }
 
@@ -144,6 +145,10 @@ pub struct Retention {
 pub trait LogWriter: Send {
     /// Stores all appends in one commit, in order, and returns what became of each.
     ///
+    /// `requests` says how many consecutive appends each publisher asked for at once: a request of
+    /// which one key was used otherwise is not stored at all, and each of its appends that would
+    /// have been stored is [`Appended::KeyReused`] too.
+    ///
     /// `Ok` means: on disk as far as [`Durability`] says, offsets assigned in commit order even
     /// with other writers on the same database, never reused (INV-1, INV-4). `Err` means that no
     /// append is acknowledged. After [`StoreError::Failed`] the outcome of the commit may be
@@ -152,7 +157,21 @@ pub trait LogWriter: Send {
     /// # Errors
     /// [`StoreError`], after which the next call starts afresh: a failed fsync is never retried
     /// on the same connection, the database is opened and verified anew.
-    fn append(&mut self, appends: &[Append]) -> Result<Vec<Appended>, StoreError>;
+    fn append_requests(&mut self, appends: &[Append], requests: &[usize]) -> Result<Vec<Appended>, StoreError>;
+
+    /// The same, where each append is a request of its own.
+    ///
+    /// # Errors
+    /// See [`LogWriter::append_requests`].
+    fn append(&mut self, appends: &[Append]) -> Result<Vec<Appended>, StoreError> {
+        self.append_requests(appends, &vec![1; appends.len()])
+    }
+
+    /// Commits a change that changes nothing: succeeds where an append would.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn probe(&mut self) -> Result<(), StoreError>;
 
     /// Deletes at most one bounded slice of what `retention` does not keep, and of idempotency
     /// keys past their lifetime. `trimmed_to` moves in the same transaction.

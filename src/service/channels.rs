@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use santral_core::limits::{LISTING_ITEMS, LISTING_ITEMS_MAX};
-use santral_core::names::ChannelName;
+use santral_core::names::{ChannelName, USER_PREFIX};
 use santral_core::position::{Epoch, Position};
 use santral_core::shard::Present;
 use santral_core::sse;
@@ -13,7 +13,7 @@ use santral_schema::channels::{ChannelItem, ChannelList, History, Presence, Pres
 
 use super::{Refusal, parse_position};
 use crate::hub::Hub;
-use crate::ports::store::{HistoryQuery, LogReader, StoreError};
+use crate::ports::store::{ChannelSummary, HistoryQuery, LogReader, LogState, StoreError};
 
 /// Which part of a channel's history is wanted.
 #[derive(Debug, Clone, Default)]
@@ -26,10 +26,11 @@ pub struct HistoryOrder {
     pub limit: Option<usize>,
 }
 
-/// Channels with retained entries whose name starts with `prefix`, behind `cursor`.
+/// Channels with retained entries whose name starts with `prefix`, behind `cursor`. The channels of
+/// users are passed over.
 ///
 /// # Errors
-/// [`Refusal::Store`].
+/// [`Refusal`] for a prefix or cursor that no name has, and [`Refusal::Store`].
 pub async fn list(
     hub: &Arc<Hub>,
     prefix: String,
@@ -37,19 +38,44 @@ pub async fn list(
     limit: Option<usize>,
 ) -> Result<ChannelList, Refusal> {
     let limit = page_size(limit);
-    let read = move |reader: &dyn LogReader| reader.channels(&prefix, cursor.as_deref(), limit);
+    if !prefix.is_empty() {
+        readable(&prefix)?;
+    }
+    let after = cursor.map(|name| ChannelName::parse(&name).map_err(|error| Refusal::Channel(name, error)));
+    let after = after.transpose()?;
+    let read = move |reader: &dyn LogReader| list_readable(reader, &prefix, after, limit);
     let (summaries, state) = read_log(hub, read).await?;
     let names: Vec<ChannelName> = summaries.iter().map(|summary| summary.channel.clone()).collect();
     let followers = count_followers(hub, names).await;
     let epoch = hub.log_start.epoch;
     let cursor = (summaries.len() == limit).then(|| summaries.last().map(|last| last.channel.to_string())).flatten();
-    let item = |(summary, sessions): (crate::ports::store::ChannelSummary, u32)| ChannelItem {
+    let item = |(summary, sessions): (ChannelSummary, u32)| ChannelItem {
         channel: summary.channel.to_string(),
         last: Position::new(epoch, summary.last).to_string(),
         sessions,
     };
     let channels = summaries.into_iter().zip(followers).map(item).collect();
     Ok(ChannelList { channels, cursor, position: Position::new(epoch, state.head).to_string() })
+}
+
+/// A page of channels without those of users: reads on behind them when it meets one.
+fn list_readable(
+    reader: &dyn LogReader,
+    prefix: &str,
+    after: Option<ChannelName>,
+    limit: usize,
+) -> Result<(Vec<ChannelSummary>, LogState), StoreError> {
+    let after = after.as_ref().map(ChannelName::as_str);
+    let (mut summaries, state) = reader.channels(prefix, after, limit)?;
+    let Some(reserved) = summaries.iter().position(|summary| summary.channel.is_reserved()) else {
+        return Ok((summaries, state));
+    };
+    summaries.truncate(reserved);
+    // `~` stands behind every character of a name.
+    // The position stays that of the first read: what came since is met again by whoever follows.
+    let (behind, _) = reader.channels(prefix, Some(&format!("{USER_PREFIX}~")), limit - reserved)?;
+    summaries.extend(behind);
+    Ok((summaries, state))
 }
 
 /// A part of one channel's history, newest first.

@@ -86,9 +86,9 @@ impl Writer {
         Ok(link)
     }
 
-    fn append_on(&mut self, link: &mut Link, appends: &[Append]) -> Result<Vec<Appended>, Trouble> {
+    fn append_on(&mut self, link: &mut Link, appends: &[Append], requests: &[usize]) -> Result<Vec<Appended>, Trouble> {
         let (epoch, mark) = (self.known.epoch, self.mark());
-        let (appended, head) = link.database.write(|database| append(database, appends, epoch, mark))?;
+        let (appended, head) = link.database.write(|database| append(database, appends, requests, epoch, mark))?;
         self.known.head = self.known.head.max(head);
         Ok(appended)
     }
@@ -103,8 +103,12 @@ impl Writer {
 }
 
 impl LogWriter for Writer {
-    fn append(&mut self, appends: &[Append]) -> Result<Vec<Appended>, StoreError> {
-        self.run(|writer, link| writer.append_on(link, appends))
+    fn append_requests(&mut self, appends: &[Append], requests: &[usize]) -> Result<Vec<Appended>, StoreError> {
+        self.run(|writer, link| writer.append_on(link, appends, requests))
+    }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.run(|_, link| link.database.write(log_state::rewrite))
     }
 
     fn prune(&mut self, retention: Retention, now: Timestamp) -> Result<Pruned, StoreError> {

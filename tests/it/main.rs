@@ -1,8 +1,13 @@
 //! The one integration-test binary: real sockets, real databases, one file a resource or guarantee.
 
+mod browser;
+mod channels;
 mod config;
 mod crash;
 mod faults;
 mod first_steps;
+mod proxies;
 mod publish;
+mod sessions;
+mod sse;
 mod support;
