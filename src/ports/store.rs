@@ -104,7 +104,7 @@ pub struct LogPage {
     /// In offset order.
     pub entries: Vec<Arc<Entry>>,
     /// Nothing that the query asked for is missing up to here, save what `trimmed_to` says:
-    /// `upto` when the page is complete, else the offset of the last entry.
+    /// `upto` (but no more than the head) when the page is complete, else the offset of the last entry.
     pub reached: Offset,
     /// The last offset that retention had removed in the same snapshot.
     pub trimmed_to: Offset,
@@ -142,6 +142,9 @@ pub struct Retention {
 }
 
 /// The only one who appends: owned by the writer thread.
+///
+/// Dropping it is the clean end. With [`Durability::Os`] it then syncs what was acknowledged; after
+/// an end without it, a log whose machine went down meanwhile opens with a fresh epoch.
 pub trait LogWriter: Send {
     /// Stores all appends in one commit, in order, and returns what became of each.
     ///

@@ -24,6 +24,20 @@ impl NameRange {
     pub(super) fn below(prefix: &str) -> Self {
         Self { from: prefix.to_owned(), to: format!("{prefix}~") }
     }
+
+    /// The same names in ranges that are sorted and do not touch each other.
+    pub(super) fn merged(mut ranges: Vec<Self>) -> Vec<Self> {
+        ranges.retain(|range| range.from < range.to);
+        ranges.sort_unstable_by(|left, right| left.from.cmp(&right.from));
+        let mut merged: Vec<Self> = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            match merged.last_mut() {
+                Some(last) if range.from <= last.to => last.to = range.to.max(std::mem::take(&mut last.to)),
+                _ => merged.push(range),
+            }
+        }
+        merged
+    }
 }
 
 /// A channel and its newest entry, as the query returns them.

@@ -164,7 +164,9 @@ impl Reporter {
 
     /// Logs a trouble that is not the last one again, and returns what callers are told.
     pub(super) fn failed(&self, trouble: &Trouble) -> StoreError {
-        let (who, kind, cause) = (self.who, trouble.kind(), trouble.to_string());
+        let (who, kind) = (self.who, trouble.kind());
+        // libpq breaks its texts into lines.
+        let cause = trouble.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.as_ref() != Some(&cause) {
             match kind {

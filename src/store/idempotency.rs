@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 
 use santral_core::entry::Timestamp;
 use santral_core::limits::IDEMPOTENCY_KEY_LIFETIME;
@@ -30,26 +29,37 @@ pub(super) struct Use {
 pub(super) type Uses<'a> = HashMap<(&'a str, &'a str), Use>;
 
 /// Finds which of the keys were used, and forgets those uses that are too old to count.
+///
+/// One query per principal and [`LOOKUP_KEYS_MAX`] keys: servers that publish have one principal
+/// for many keys.
 pub(super) fn find<'a>(database: &mut Database, keys: &[(&'a IdempotencyKey, Timestamp)]) -> Result<Uses<'a>, Trouble> {
+    let mut of_principals: HashMap<&'a str, HashMap<&'a str, Timestamp>> = HashMap::new();
+    for (key, at) in keys {
+        of_principals.entry(&key.principal).or_default().insert(&key.key, *at);
+    }
     let mut uses = Uses::new();
-    for keys in keys.chunks(LOOKUP_KEYS_MAX) {
-        let Some(condition) = keys.iter().map(|(key, _)| is_key(key)).reduce(|left, right| Box::new(left.or(right)))
-        else {
-            break;
-        };
-        let rows: Vec<KeyRow> = idempotency_keys::table.filter(condition).select(KeyRow::as_select()).load(database)?;
-        for row in rows {
-            let is_of_row = |key: &IdempotencyKey| *key.principal == *row.principal && *key.key == *row.key;
-            let Some((key, at)) = keys.iter().find(|(key, _)| is_of_row(key)) else {
-                continue;
-            };
-            match row.created_at > expiry(*at) {
-                true => drop(uses.insert((&*key.principal, &*key.key), row.into_use())),
-                false => forget(database, key)?,
+    for (principal, keys) in of_principals {
+        let names: Vec<&str> = keys.keys().copied().collect();
+        for names in names.chunks(LOOKUP_KEYS_MAX) {
+            for row in load(database, principal, names)? {
+                let Some((name, at)) = keys.get_key_value(row.key.as_str()) else { continue };
+                match row.created_at > expiry(*at) {
+                    true => drop(uses.insert((principal, *name), row.into_use())),
+                    false => forget(database, principal, name)?,
+                }
             }
         }
     }
     Ok(uses)
+}
+
+fn load(database: &mut Database, principal: &str, keys: &[&str]) -> Result<Vec<KeyRow>, Trouble> {
+    let rows = idempotency_keys::table.filter(idempotency_keys::principal.eq(principal)).select(KeyRow::as_select());
+    Ok(match keys {
+        // The same text each time, so the statement is prepared once.
+        [key] => rows.filter(idempotency_keys::key.eq(key)).load(database)?,
+        keys => rows.filter(idempotency_keys::key.eq_any(keys.to_vec())).load(database)?,
+    })
 }
 
 /// Remembers keys that were used now.
@@ -95,7 +105,6 @@ pub(super) fn prune(database: &mut Database, now: Timestamp, count_max: usize) -
 #[diesel(table_name = idempotency_keys)]
 #[diesel(check_for_backend(MultiBackend))]
 struct KeyRow {
-    principal: String,
     key: String,
     fingerprint: Vec<u8>,
     first_offset: i64,
@@ -125,14 +134,8 @@ struct NewKey<'a> {
     created_at: i64,
 }
 
-type Condition<'a> = Box<dyn BoxableExpression<idempotency_keys::table, MultiBackend, SqlType = Bool> + 'a>;
-
-fn is_key(key: &IdempotencyKey) -> Condition<'_> {
-    Box::new(idempotency_keys::principal.eq(&*key.principal).and(idempotency_keys::key.eq(&*key.key)))
-}
-
-fn forget(database: &mut Database, key: &IdempotencyKey) -> Result<(), Trouble> {
-    diesel::delete(idempotency_keys::table.find((&*key.principal, &*key.key))).execute(database)?;
+fn forget(database: &mut Database, principal: &str, key: &str) -> Result<(), Trouble> {
+    diesel::delete(idempotency_keys::table.find((key, principal))).execute(database)?;
     Ok(())
 }
 
@@ -142,8 +145,8 @@ fn expiry(now: Timestamp) -> i64 {
     now.0.saturating_sub(lifetime)
 }
 
-/// Keys in one query: the alternatives nest, and SQLite takes 1,000 levels.
-const LOOKUP_KEYS_MAX: usize = 64;
+/// Keys in one query.
+const LOOKUP_KEYS_MAX: usize = 500;
 
 /// Rows in one INSERT of six values each.
 const INSERT_KEYS_MAX: usize = 1_000;

@@ -68,12 +68,15 @@ fn user_info(url: &str) -> Option<&str> {
     authority.rsplit_once('@').map(|(user, _)| user)
 }
 
-/// The password, from wherever libpq takes one.
+/// The password, from wherever libpq takes one, the longest reading first.
 fn secrets(url: &str) -> Vec<&str> {
-    let inline = user_info(url).and_then(|text| text.split_once(':')).map(|(_, secret)| secret);
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
+    // A stray `@` in it is read differently by different programs.
+    let users = authority.rmatch_indices('@').map(|(end, _)| &authority[..end]);
+    let inline = users.filter_map(|user| user.split_once(':')).map(|(_, secret)| secret);
     let (_, query) = url.split_once('?').unwrap_or((url, ""));
     let named = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| name.contains("password"));
-    inline.into_iter().chain(named.map(|(_, secret)| secret)).filter(|secret| !secret.is_empty()).collect()
+    inline.chain(named.map(|(_, secret)| secret)).filter(|secret| !secret.is_empty()).collect()
 }
 
 #[cfg(test)]

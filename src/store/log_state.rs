@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use santral_core::position::{Epoch, OFFSET_MAX, Offset};
 
-use super::database::{Database, MultiBackend};
+use super::database::{Database, MultiBackend, each};
 use super::error::Trouble;
 use super::schema::{log_state, messages};
 use super::{postgres, sqlite};
@@ -43,18 +43,21 @@ pub(super) fn load(database: &mut Database) -> Result<LogState, Trouble> {
 /// on one database the one with the smaller offsets commits, and is seen, first (INV-1).
 pub(super) fn advance(database: &mut Database, count: usize) -> Result<Advanced, Trouble> {
     let count = i64::try_from(count).map_err(|_| Trouble::OffsetsExhausted)?;
-    let row: StateRow = diesel::update(log_state::table.find(ROW))
-        .set(log_state::head.eq(log_state::head + count))
-        .returning(log_state::all_columns)
-        .get_result(database)
-        .optional()?
-        .ok_or(Trouble::NoLog)?;
+    let row = lock(database, count)?;
     let unsynced_boot = row.unsynced_boot.clone();
     let state = row.into_state()?;
     if state.head > OFFSET_MAX {
         return Err(Trouble::OffsetsExhausted);
     }
     Ok(Advanced { head_before: state.head - count.unsigned_abs(), epoch: state.epoch, unsynced_boot })
+}
+
+/// Writes the row as it is. In two steps: SQLite writes nothing for an update that changes nothing,
+/// and so would not notice that the disk is full.
+pub(super) fn rewrite(database: &mut Database) -> Result<(), Trouble> {
+    lock(database, 1)?;
+    lock(database, -1)?;
+    Ok(())
 }
 
 /// Fails when the log is not the one whose positions were given out.
@@ -83,11 +86,10 @@ pub(super) fn prepare(
     known: Option<Known>,
 ) -> Result<LogState, Trouble> {
     let outcome = database.write(|database| {
-        let mut row = match find(database)? {
-            Some(row) => row,
-            None if known.is_none() => create(database)?,
-            None => return Err(Trouble::NoLog),
-        };
+        if known.is_none() {
+            create_if_missing(database)?;
+        }
+        let mut row = lock(database, 0)?;
         let verdict = judge(&row, known, boot)?;
         row.head = row.head.max(last_foreign_offset(database)?);
         if verdict == Verdict::EntriesLost || verdict == Verdict::RolledBack {
@@ -169,14 +171,23 @@ impl StateRow {
     }
 }
 
-fn find(database: &mut Database) -> Result<Option<StateRow>, Trouble> {
-    Ok(log_state::table.find(ROW).select(StateRow::as_select()).first(database).optional()?)
+/// Reads the row, with `count` offsets taken, and keeps it from everyone else until the transaction
+/// ends. What was read of it without the lock may be old by then.
+fn lock(database: &mut Database, count: i64) -> Result<StateRow, Trouble> {
+    diesel::update(log_state::table.find(ROW))
+        .set(log_state::head.eq(log_state::head + count))
+        .returning(log_state::all_columns)
+        .get_result(database)
+        .optional()?
+        .ok_or(Trouble::NoLog)
 }
 
-fn create(database: &mut Database) -> Result<StateRow, Trouble> {
+/// Starts a log with a fresh epoch. Of two servers that start at once one does.
+fn create_if_missing(database: &mut Database) -> Result<(), Trouble> {
     let row = StateRow { id: ROW, epoch: draw_epoch().to_string(), head: 0, trimmed_to: 0, unsynced_boot: None };
-    diesel::insert_into(log_state::table).values(&row).execute(database)?;
-    Ok(row)
+    let insert = diesel::insert_into(log_state::table).values(&row).on_conflict_do_nothing();
+    each!(database, connection => insert.execute(connection))?;
+    Ok(())
 }
 
 /// Somebody may have inserted rows by hand. Their offsets are taken, so the head moves behind them:

@@ -5,6 +5,8 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
+use santral_core::limits::STORAGE_BUSY_TIMEOUT;
+
 use super::error::Trouble;
 use crate::ports::store::Durability;
 
@@ -14,9 +16,12 @@ use crate::ports::store::Durability;
 pub(super) fn connect(url: &str) -> Result<PgConnection, Trouble> {
     let mut connection =
         PgConnection::establish(&with_defaults(url)).map_err(|error| Trouble::Connect(error.to_string()))?;
+    connection.batch_execute(&format!("SET lock_timeout = {}", STORAGE_BUSY_TIMEOUT.as_millis()))?;
     connection.batch_execute(
-        "SET synchronous_commit = on; \
-         SET lock_timeout = '2s'; \
+        "SET jit = off; \
+         SET enable_seqscan = off; \
+         SET enable_bitmapscan = off; \
+         SET synchronous_commit = on; \
          SET statement_timeout = '30s'; \
          SET idle_in_transaction_session_timeout = '10s';",
     )?;
@@ -41,7 +46,7 @@ pub(super) fn boot(connection: &mut PgConnection) -> QueryResult<String> {
 
 /// Makes other servers wait until this transaction ends: only one may migrate.
 pub(super) fn lock_migrations(connection: &mut PgConnection) -> QueryResult<()> {
-    diesel::sql_query("SET LOCAL lock_timeout = '30s'").execute(connection)?;
+    connection.batch_execute("SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = 0")?;
     // Any number does, if nobody else uses it: "santral" in ASCII.
     diesel::sql_query("SELECT pg_advisory_xact_lock(32481160116396396)").execute(connection)?;
     Ok(())

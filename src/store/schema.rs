@@ -26,7 +26,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    idempotency_keys (principal, key) {
+    idempotency_keys (key, principal) {
         principal -> Text,
         key -> Text,
         fingerprint -> Binary,

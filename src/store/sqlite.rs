@@ -10,6 +10,8 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::sqlite::SqliteConnection;
 
+use santral_core::limits::STORAGE_BUSY_TIMEOUT;
+
 use super::error::{OpenError, Trouble};
 use crate::ports::store::Durability;
 
@@ -36,9 +38,9 @@ pub(super) fn create_file(path: &Path) -> Result<(), OpenError> {
 pub(super) fn connect(path: &Path) -> Result<SqliteConnection, Trouble> {
     let mut connection =
         SqliteConnection::establish(&uri(path)).map_err(|error| Trouble::Connect(error.to_string()))?;
+    connection.batch_execute(&format!("PRAGMA busy_timeout = {}", STORAGE_BUSY_TIMEOUT.as_millis()))?;
     connection.batch_execute(
-        "PRAGMA busy_timeout = 2000; \
-         PRAGMA synchronous = FULL; \
+        "PRAGMA synchronous = FULL; \
          PRAGMA foreign_keys = ON; \
          PRAGMA trusted_schema = OFF; \
          PRAGMA journal_size_limit = 67108864; \

@@ -64,7 +64,11 @@ fn tables_of_postgres(connection: &mut PgConnection) -> Tables {
     tables(rows.load(connection).expect("PostgreSQL describes itself"))
 }
 
-fn up_down_up<C>(connection: &mut C, migrations: fn() -> EmbeddedMigrations, tables: impl Fn(&mut C) -> Tables) -> Tables
+fn up_down_up<C>(
+    connection: &mut C,
+    migrations: fn() -> EmbeddedMigrations,
+    tables: impl Fn(&mut C) -> Tables,
+) -> Tables
 where
     C: Connection + MigrationHarness<<C as Connection>::Backend>,
 {
@@ -84,7 +88,8 @@ fn both_databases_go_up_down_and_up_to_the_same_tables() {
     let path = folder.path().join("log.db");
     let mut sqlite = SqliteConnection::establish(&path.display().to_string()).expect("a fresh file");
     let of_sqlite = up_down_up(&mut sqlite, || SQLITE, tables_of_sqlite);
-    for table in ["users", "connections", "messages", "event_logs", "video_rooms", "video_participants", "server_settings"]
+    for table in
+        ["users", "connections", "messages", "event_logs", "video_rooms", "video_participants", "server_settings"]
     {
         assert!(of_sqlite.contains_key(table), "{table}");
     }

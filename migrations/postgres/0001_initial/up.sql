@@ -40,7 +40,8 @@ CREATE TABLE idempotency_keys (
     first_offset BIGINT NOT NULL,
     count BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
-    PRIMARY KEY (principal, key)
+    -- The key comes first, for it alone is selective: one principal may have millions.
+    PRIMARY KEY (key, principal)
 );
 
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);

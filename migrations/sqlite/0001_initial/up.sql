@@ -39,7 +39,8 @@ CREATE TABLE idempotency_keys (
     first_offset INTEGER NOT NULL,
     count INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    PRIMARY KEY (principal, key)
+    -- The key comes first, for it alone is selective: one principal may have millions.
+    PRIMARY KEY (key, principal)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);

@@ -9,7 +9,9 @@ use santral_core::limits::IDEMPOTENCY_KEY_LIFETIME;
 use santral_core::names::{ConnectionId, EventName};
 use santral_core::position::Position;
 
-use super::place::{Place, all_of, append, append_one, eventually, everything, key, message, now, offsets, plain, stored};
+use super::place::{
+    Place, all_of, append, append_one, eventually, everything, key, message, now, offsets, plain, stored,
+};
 
 /// INV-1.
 pub(super) fn offsets_are_consecutive_over_batches_and_restarts(place: &Place) {
@@ -38,10 +40,13 @@ pub(super) fn what_was_published_is_read_back_byte_for_byte(place: &Place) {
         "\"\u{2028}\u{2029}\u{7f}\u{85}\u{feff}\u{10ffff}\u{fffd}\"".to_owned(),
         "\"Yeni güncelleme mevcut! 👩‍👩‍👧 عربى ' ; -- %_ $1 ?1\"".to_owned(),
         "[1.0e+300,-0,\"\",null,{}]".to_owned(),
-        (0x20..0x3000).filter_map(char::from_u32).filter(|c| !"\"\\".contains(*c)).fold("\"".to_owned(), |mut text, c| {
-            text.push(c);
-            text
-        }) + "\"",
+        (0x20..0x3000).filter_map(char::from_u32).filter(|c| !"\"\\".contains(*c)).fold(
+            "\"".to_owned(),
+            |mut text, c| {
+                text.push(c);
+                text
+            },
+        ) + "\"",
         format!("\"{}\"", "x".repeat(65_534)),
     ];
     let publications: Vec<_> = texts

@@ -124,9 +124,7 @@ impl Stranger {
     /// Executes SQL that means the same on both databases.
     pub(crate) fn execute(&mut self, sql: &str) {
         let done = match self {
-            Self::Sqlite(connection) => {
-                connection.batch_execute(&format!("PRAGMA busy_timeout = 10000; {sql}"))
-            }
+            Self::Sqlite(connection) => connection.batch_execute(&format!("PRAGMA busy_timeout = 10000; {sql}")),
             Self::Postgres(connection) => connection.batch_execute(sql),
         };
         done.unwrap_or_else(|error| panic!("{sql}: {error}"));

@@ -24,7 +24,17 @@ impl Random {
 }
 
 const NAMES: [&str; 12] = [
-    "broadcast", "orders.1", "orders.2", "orders.10", "orders", "orders_1", "ordersX", "u", "user", "user:ada", "user:b",
+    "broadcast",
+    "orders.1",
+    "orders.2",
+    "orders.10",
+    "orders",
+    "orders_1",
+    "ordersX",
+    "u",
+    "user",
+    "user:ada",
+    "user:b",
     "zz",
 ];
 
@@ -149,7 +159,8 @@ pub(super) fn a_thousand_selectors_are_served(place: &Place) {
     let numbers = 0..1_000;
     let channels: Vec<_> = numbers.clone().map(|number| format!("room:{number}")).collect();
     let prefixes: Vec<_> = numbers.clone().map(|number| format!("room:{number}*")).collect();
-    let mixed: Vec<_> = numbers.map(|number| format!("r{}{number}*", if number % 2 == 0 { "oom:" } else { "" })).collect();
+    let mixed: Vec<_> =
+        numbers.map(|number| format!("r{}{number}*", if number % 2 == 0 { "oom:" } else { "" })).collect();
     for texts in [channels, prefixes, mixed] {
         let selectors: Vec<_> = texts.iter().map(|text| Selector::parse(text).expect("a valid selector")).collect();
         let follows = |channel: &ChannelName| selectors.iter().any(|selector| selector.matches(channel));

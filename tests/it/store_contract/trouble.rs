@@ -1,8 +1,9 @@
 //! Cases about storage trouble: each is told apart, acknowledges nothing, and heals by itself.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -24,7 +25,8 @@ fn heals(writer: &mut Box<dyn LogWriter>, reader: &Arc<dyn LogReader>, expected:
     let entries = eventually("a read after the trouble", || reader.page(&all_of(&[])).ok()).entries;
     let found: Vec<_> = entries.iter().map(|entry| entry.publication().data.to_string()).collect();
     // A commit whose outcome was unknown may have got in; an acknowledged one must have.
-    let acknowledged: Vec<_> = found.iter().map(String::as_str).filter(|data| *data != "\"not acknowledged\"").collect();
+    let acknowledged: Vec<_> =
+        found.iter().map(String::as_str).filter(|data| *data != "\"not acknowledged\"").collect();
     assert_eq!(acknowledged, [expected, &["\"healed\""]].concat());
     let offsets = offsets(&entries);
     assert!(offsets.windows(2).all(|pair| pair[0] < pair[1]));
@@ -151,6 +153,59 @@ fn a_read_only_file_fails_and_heals() {
     heals(&mut log.writer, &log.reader, &["1"]);
 }
 
+/// A failed fsync may have thrown away what it should have written, so it is never tried again on the
+/// same connection. strace lets it fail in a process of its own, for it would hit other tests too.
+#[test]
+fn a_failed_fsync_fails_and_heals() {
+    let Some(strace) = require_tool("strace") else { return };
+    let itself = std::env::current_exe().expect("a test is a program");
+    let name = std::thread::current().name().expect("the harness names its threads").to_owned();
+    let child = name.replace("a_failed_fsync_fails_and_heals", "in_a_process_of_its_own");
+    let output = Command::new(itself)
+        .args([child.as_str(), "--exact", "--nocapture"])
+        .env(CHILD, strace)
+        .output()
+        .expect("it runs, as it does here");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    print!("{}", String::from_utf8_lossy(&said));
+}
+
+/// Set to the path of strace in the process that the test above starts.
+const CHILD: &str = "SANTRAL_STORE_CONTRACT_STRACE";
+
+/// Does nothing when it is run like any other test.
+#[test]
+fn in_a_process_of_its_own() {
+    let Some(strace) = std::env::var_os(CHILD) else { return };
+    let place = Place::sqlite();
+    let mut log = place.open();
+    append_one(&mut log.writer, "a", "1");
+    let mut tracer = Command::new(strace)
+        .args(["-f", "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-p"])
+        .arg(std::process::id().to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("strace was found");
+    let mut lines = BufReader::new(tracer.stderr.take().expect("it is piped")).lines();
+    let first = lines.next().and_then(Result::ok).unwrap_or_default();
+    if !first.contains("attached") {
+        let _ = tracer.kill();
+        tracer.wait().expect("it is ours");
+        eprintln!("SKIPPED: strace must not attach here: {first}");
+        return;
+    }
+    // Every call is reported, and somebody has to read it.
+    let reports = std::thread::spawn(move || lines.map_while(Result::ok).filter(|line| line.contains("EIO")).count());
+    let failures = [(); 3].map(|()| log.writer.append(&[plain("a", "\"not acknowledged\"")]).err());
+    tracer.kill().expect("it is ours");
+    tracer.wait().expect("it is ours");
+    assert_eq!(failures, [Some(StoreError::Failed); 3]);
+    assert!(reports.join().expect("it only reads") > 0);
+    heals(&mut log.writer, &log.reader, &["1"]);
+}
+
 /// A file system of two megabytes, unmounted at the end.
 struct TinyDisk(TempDir);
 
@@ -219,7 +274,8 @@ fn a_full_disk_of_postgres_is_full_and_heals() {
     }
     let filler = disk.fill();
     // Text that PostgreSQL cannot compress into the page that it has.
-    let text: String = (0..6_000_u64).map(|number| format!("{:x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    let text: String =
+        (0..6_000_u64).map(|number| format!("{:x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
     let big = plain("a", &format!("\"{text}\""));
     assert_eq!(log.writer.append(&[big]).err(), Some(StoreError::Full));
     fs::remove_file(filler).expect("it was made above");
@@ -252,7 +308,8 @@ fn a_server_that_is_down_fails_and_heals_when_it_is_back() {
 #[test]
 fn a_database_that_cannot_be_opened_is_told_without_its_password() {
     let nowhere = "postgres://ada:hunter2@127.0.0.1:1/santral";
-    for url in [nowhere, "postgres://ada:hunter2@[bad/santral", "sqlite:/proc/nowhere/log.db", "mysql://ada:hunter2@db"] {
+    for url in [nowhere, "postgres://ada:hunter2@[bad/santral", "sqlite:/proc/nowhere/log.db", "mysql://ada:hunter2@db"]
+    {
         let options = StoreOptions { url: url.to_owned(), durability: Durability::Disk, readers: 1 };
         for error in [open(&options).err(), migrate(&options).err()] {
             let error = error.expect("it cannot be opened");
