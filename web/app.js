@@ -3,36 +3,38 @@
 // Server-Sent Events as in WHATWG HTML, section 9.2. What comes from the server reaches the
 // document as text nodes only. A module: strict, and without globals.
 
-/** Entries that the feed keeps; the oldest goes first. */
+// The feed keeps so many entries; the oldest goes first.
 const FEED_ENTRIES_MAX = 200;
-
-/** Event names that the page listens to at most: one listener each. */
+// The page listens to at most so many event names: one listener each.
 const EVENT_NAMES_MAX = 50;
-
-/** What the server itself says; nobody can publish under these names. */
-const SERVER_EVENTS = ["hello", "ping", "gap", "bye", "presence"];
-
-/** EventSource fires events of its own under these names, so they are listened to anyway. */
-const NATIVE_EVENTS = ["open", "error", "message"];
-
-/** Silence after which a line counts as dead, in heartbeats: a half-open socket tells nobody. */
+const EVENT_NAME = /^[\w.:-]{1,128}$/;
+// What the server itself says, and what EventSource fires anyway: nobody needs to ask for these.
+const KNOWN_EVENTS = ["hello", "ping", "gap", "bye", "presence", "open", "error", "message"];
+// Silence after which a line counts as dead, in heartbeats: a half-open socket tells nobody.
 const HEARTBEATS_MISSED_MAX = 3;
-
-/** Pause before the page itself tries again, in milliseconds; random, to spread a crowd. */
+// Pause before the page itself tries again, in milliseconds; random, to spread a crowd.
 const RETRY_MS = { min: 1000, max: 3000 };
-
-/** The position before everything that is retained. */
+// The position before everything that is retained.
 const EARLIEST = "earliest";
 
+// Each state of the line: what it is called, and what the button then does.
 const STATES = {
-  connecting: "Connecting",
-  live: "Live",
-  reconnecting: "Reconnecting",
-  dropped: "Dropped on purpose",
-  ended: "Ended by the server",
+  connecting: ["Connecting", "Drop the line"],
+  live: ["Live", "Drop the line"],
+  reconnecting: ["Reconnecting", "Drop the line"],
+  dropped: ["Dropped on purpose", "Resume"],
+  ended: ["Ended by the server", "Connect again"],
 };
 
+const CLOCK = new Intl.DateTimeFormat([], {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false,
+});
+
 const byId = (id) => document.getElementById(id);
+
+const say = (id, text) => {
+  byId(id).textContent = text;
+};
 
 /** An element with text in it, never markup. */
 function element(tag, className, text) {
@@ -67,70 +69,52 @@ function showResult(box, tone, lines) {
   box.replaceChildren(...lines.filter(Boolean).map((line) => element("p", "", line)));
 }
 
-/** The list of what came, newest first. Entries are drawn once per frame, however fast they come. */
+/** The list of what came, newest first. Entries are made once per frame, however fast they come. */
 function createFeed() {
   const list = byId("feed");
-  const clock = new Intl.DateTimeFormat([], {
-    hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false,
-  });
   let waiting = [];
   let messages = 0;
   let frame = null;
 
   function describe() {
     const shown = list.childElementCount;
+    const bound = shown < FEED_ENTRIES_MAX ? "" : `, the newest ${FEED_ENTRIES_MAX} entries stay`;
     byId("feed-empty").hidden = shown > 0;
-    byId("feed-count").textContent = messages === 0
-      ? "No messages yet"
-      : plural(messages, "message") + (shown >= FEED_ENTRIES_MAX ? `, the newest ${FEED_ENTRIES_MAX} entries stay` : "");
+    say("feed-count", messages === 0 ? "No messages yet" : plural(messages, "message") + bound);
   }
 
   function draw() {
     frame = null;
     const wasAtTop = list.scrollTop < 8;
-    list.prepend(...waiting.reverse());
+    list.prepend(...waiting.reverse().map((makeEntry) => makeEntry()));
     waiting = [];
     while (list.childElementCount > FEED_ENTRIES_MAX) list.lastElementChild.remove();
     if (wasAtTop) list.scrollTop = 0;
     describe();
   }
 
-  function add(node) {
-    waiting.push(node);
+  function add(makeEntry) {
+    waiting.push(makeEntry);
     // A hidden tab draws nothing; it must not collect without bound either.
     if (waiting.length > FEED_ENTRIES_MAX) waiting.shift();
     frame ??= requestAnimationFrame(draw);
-  }
-
-  function timeOf(iso) {
-    const at = iso === undefined ? new Date() : new Date(iso);
-    const node = element("time", "", Number.isNaN(at.getTime()) ? String(iso) : clock.format(at));
-    node.dateTime = iso ?? at.toISOString();
-    node.title = node.dateTime;
-    return node;
   }
 
   return {
     /** A message: event name, channel, position, time, data. */
     message({ name, channel, id, at, data }) {
       messages += 1;
-      const entry = element("li", "entry message");
-      const head = element("div", "entry-head");
-      head.append(element("span", "event", name));
-      if (channel !== undefined) head.append(element("span", "channel", channel));
-      head.append(id === undefined ? element("span", "tag", "volatile") : element("code", "id", id));
-      head.append(timeOf(at));
-      entry.append(head, element("pre", "data", data));
-      add(entry);
+      add(() => entry("message", [
+        element("span", "event", name),
+        channel === undefined ? "" : element("span", "channel", channel),
+        id === undefined ? element("span", "tag", "volatile") : element("code", "id", id),
+        timeOf(at),
+      ], element("pre", "data", data)));
     },
     /** Something the server or the line itself says. */
     note(tone, title, text) {
-      const entry = element("li", "entry note");
-      entry.dataset.tone = tone;
-      const head = element("div", "entry-head");
-      head.append(element("strong", "event", title), timeOf());
-      entry.append(head, element("p", "text", text));
-      add(entry);
+      const now = new Date().toISOString();
+      add(() => entry(`note ${tone}`, [element("strong", "event", title), timeOf(now)], element("p", "text", text)));
     },
     clear() {
       waiting = [];
@@ -141,29 +125,40 @@ function createFeed() {
   };
 }
 
+/** One entry of the feed: a line of facts, and what it carries below. */
+function entry(className, facts, body) {
+  const node = element("li", `entry ${className}`);
+  const head = element("div", "entry-head");
+  head.append(...facts);
+  node.append(head, body);
+  return node;
+}
+
+/** A moment by the reader's clock; the exact one as a tooltip. */
+function timeOf(iso) {
+  const at = new Date(iso);
+  const node = element("time", "", Number.isNaN(at.getTime()) ? "" : CLOCK.format(at));
+  node.title = iso;
+  return node;
+}
+
 /** The facts about the line, and its state. */
 function createFacts() {
-  const state = byId("state");
+  const box = byId("state");
   return {
     state(name) {
-      state.dataset.state = name;
-      state.textContent = STATES[name];
+      // Said only when it changes: a screen reader reads it out.
+      if (box.dataset.state === name) return;
+      box.dataset.state = name;
+      [box.textContent, byId("drop").textContent] = STATES[name];
     },
-    hello(hello) {
-      byId("session").textContent = hello.session;
-      byId("connection").textContent = hello.connection;
-      byId("node").textContent = hello.node;
-      byId("channels").textContent = hello.channels.join(", ");
+    hello({ session, connection, node, channels }) {
+      Object.entries({ session, connection, node }).forEach(([id, text]) => say(id, text));
+      say("channels", channels.join(", "));
     },
-    position(position) {
-      byId("position").textContent = position || "–";
-    },
-    pulse(kind) {
-      byId("pulse").textContent = `${kind}, ${new Date().toLocaleTimeString([], { hour12: false })}`;
-    },
-    resume(tone, ...lines) {
-      showResult(byId("resume"), tone, lines);
-    },
+    position: (position) => say("position", position),
+    pulse: (kind) => say("pulse", `${kind}, ${CLOCK.format()}`),
+    resume: (tone, ...lines) => showResult(byId("resume"), tone, lines),
   };
 }
 
@@ -172,22 +167,27 @@ function createRecovery(facts) {
   let since = null;
   let count = 0;
   let lead = "";
+  let frame = null;
+
   function show() {
+    frame = null;
+    if (since === null) return;
     const came = count === 0 ? "Nothing was published meanwhile." : `${plural(count, "message")} recovered.`;
     facts.resume("good", `${lead} ${came}`);
   }
+
   return {
     /** The line is back: what is older than this moment of the server was missed. */
     begin(serverTime, text) {
       since = Date.parse(serverTime);
       count = 0;
       lead = text;
-      show();
+      frame ??= requestAnimationFrame(show);
     },
     message(at) {
-      if (since === null || at === undefined || Date.parse(at) > since) return;
+      if (since === null || !(Date.parse(at) <= since)) return;
       count += 1;
-      show();
+      frame ??= requestAnimationFrame(show);
     },
     stop() {
       since = null;
@@ -196,188 +196,220 @@ function createRecovery(facts) {
 }
 
 /** The stream: one EventSource at a time, opened again at the last position. */
-function createLine(feed, facts) {
-  const session = newSessionToken();
-  const recovery = createRecovery(facts);
-  const names = new Set();
-  let channels = [];
-  let position = "";
-  let source = null;
-  let retry = 0;
-  let state = "dropped";
-  let hasBeenLive = false;
-  let heartbeatMs = 25_000;
-  let heardAt = 0;
+class Line {
+  #feed;
+  #facts;
+  #recovery;
+  #session = newSessionToken();
+  #names = new Set();
+  #channels = [];
+  #source = null;
+  #state = "dropped";
+  #position = "";
   // Where the latest EventSource was told to begin, until its first hello; later the browser sees to that.
-  let asked = null;
+  #asked = null;
+  #hello = null;
+  #isWhole = true;
+  #heardAt = 0;
+  #retry = 0;
 
-  function setState(next) {
-    state = next;
-    facts.state(next);
-    const button = byId("drop");
-    button.textContent = next === "dropped" ? "Resume" : next === "ended" ? "Connect again" : "Drop the line";
+  constructor(feed, facts) {
+    this.#feed = feed;
+    this.#facts = facts;
+    this.#recovery = createRecovery(facts);
+    setInterval(() => this.#checkPulse(), 1000);
   }
 
-  function heard(event, kind) {
-    heardAt = Date.now();
-    facts.pulse(kind);
-    if (event.lastEventId) {
-      position = event.lastEventId;
-      facts.position(position);
-    }
+  get names() {
+    return [...this.#names];
   }
 
-  function onHello(event) {
-    const resumedFrom = asked ?? position;
-    asked = null;
-    heard(event, "hello");
-    const hello = JSON.parse(event.data);
-    heartbeatMs = hello.heartbeatMs;
-    setState("live");
-    facts.hello(hello);
-    if (hello.recovered) {
+  /** Listens to one more event name; the stream stays open. */
+  listenTo(name) {
+    if (KNOWN_EVENTS.includes(name) || this.#names.has(name)) return;
+    if (this.#names.size >= EVENT_NAMES_MAX || !EVENT_NAME.test(name)) return;
+    this.#names.add(name);
+    this.#source?.addEventListener(name, this.#onMessage);
+  }
+
+  /** Listens to these names alone. */
+  listenOnlyTo(wanted) {
+    for (const name of this.#names) this.#source?.removeEventListener(name, this.#onMessage);
+    this.#names.clear();
+    for (const name of wanted) this.listenTo(name);
+  }
+
+  /** Follows these channels, behind the last position or from the earliest message that is left. */
+  follow(channels, fromEarliest) {
+    this.#channels = channels;
+    this.#recovery.stop();
+    this.#facts.resume("plain");
+    this.#open(fromEarliest ? EARLIEST : this.#position);
+  }
+
+  /** Drops the line, or opens it again behind the last position. */
+  toggle() {
+    if (this.#state === "dropped" || this.#state === "ended") return this.#open();
+    this.#close();
+    this.#recovery.stop();
+    this.#setState("dropped");
+    this.#feed.note("warn", "Dropped", `The line was cut by you behind ${this.#position || "the start"}.`);
+    return this.#facts.resume("warn", "The line is down. Publish something now, then resume: it will be here.");
+  }
+
+  #open(lastEventId = this.#position) {
+    this.#close();
+    this.#setState(this.#hello ? "reconnecting" : "connecting");
+    this.#heardAt = Date.now();
+    this.#asked = lastEventId;
+    const url = this.#url();
+    url.searchParams.set("session", this.#session);
+    if (lastEventId) url.searchParams.set("lastEventId", lastEventId);
+    const source = new EventSource(url);
+    this.#source = source;
+    source.addEventListener("hello", this.#onHello);
+    source.addEventListener("ping", this.#heard);
+    source.addEventListener("gap", this.#onGap);
+    source.addEventListener("bye", this.#onBye);
+    source.addEventListener("message", this.#onMessage);
+    source.addEventListener("error", this.#onError);
+    // A message may be named "open" as well.
+    source.addEventListener("open", (event) => event instanceof MessageEvent && this.#onMessage(event));
+    for (const name of this.#names) source.addEventListener(name, this.#onMessage);
+  }
+
+  #close() {
+    clearTimeout(this.#retry);
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  #url() {
+    const url = new URL("api/events", document.baseURI);
+    for (const channel of this.#channels) url.searchParams.append("channel", channel);
+    url.searchParams.set("format", "envelope");
+    url.searchParams.set("pad", "1");
+    return url;
+  }
+
+  #setState(state) {
+    this.#state = state;
+    this.#facts.state(state);
+  }
+
+  /** EventSource never gives up a line that is merely silent; pings tell silence from death. */
+  #checkPulse() {
+    const silence = Date.now() - this.#heardAt;
+    if (this.#state === "live" && silence > HEARTBEATS_MISSED_MAX * this.#hello.heartbeatMs) this.#open();
+  }
+
+  #heard = (event) => {
+    this.#heardAt = Date.now();
+    this.#facts.pulse(event.type);
+    if (!event.lastEventId) return;
+    this.#position = event.lastEventId;
+    this.#facts.position(this.#position);
+  };
+
+  #onHello = (event) => {
+    const resumedFrom = this.#asked ?? this.#position;
+    const isFirst = this.#hello === null;
+    this.#asked = null;
+    this.#heard(event);
+    this.#hello = JSON.parse(event.data);
+    this.#isWhole = true;
+    this.#setState("live");
+    this.#facts.hello(this.#hello);
+    if (this.#hello.recovered) {
       const place = resumedFrom === EARLIEST ? "from the earliest message" : `behind ${resumedFrom}`;
-      recovery.begin(hello.serverTime, `Resumed ${place}.`);
-      feed.note("good", "Resumed", `The stream goes on ${place}; nothing is missing.`);
+      this.#recovery.begin(this.#hello.serverTime, `Resumed ${place}.`);
+      this.#feed.note("good", "Resumed", `The stream goes on ${place}; nothing is missing.`);
     } else {
-      recovery.stop();
-      facts.resume("plain");
-      feed.note("plain", hasBeenLive ? "Connected again" : "Connected", `To node ${hello.node}, as ${hello.connection}.`);
+      this.#recovery.stop();
+      this.#facts.resume("plain");
+      const { node, connection } = this.#hello;
+      this.#feed.note("plain", isFirst ? "Connected" : "Connected again", `To node ${node}, as ${connection}.`);
     }
-    hasBeenLive = true;
-  }
+  };
 
-  function onGap(event) {
-    heard(event, "gap");
+  #onGap = (event) => {
+    this.#heard(event);
     const gap = JSON.parse(event.data);
-    const from = gap.requested === null ? "the start" : gap.requested;
-    const text = `Messages behind ${from} are no longer there (${gap.reason}); the stream goes on behind ${gap.resumedFrom}.`;
-    recovery.stop();
-    feed.note("bad", "Gap", `${text} Concerns: ${gap.channels.join(", ")}.`);
-    facts.resume("bad", `Gap. ${text}`);
-  }
+    const text = gapText(gap);
+    // After "inbox" only direct messages are in doubt; what the channels had is all here.
+    const isMild = gap.reason === "inbox";
+    this.#feed.note(isMild ? "warn" : "bad", "Gap", `${text} Concerns: ${gap.channels.join(", ")}.`);
+    if (isMild && this.#isWhole) return this.#recovery.begin(this.#hello.serverTime, text);
+    this.#isWhole = false;
+    this.#recovery.stop();
+    return this.#facts.resume("bad", text);
+  };
 
-  function onBye(event) {
-    heard(event, "bye");
+  #onBye = (event) => {
+    this.#heard(event);
     const bye = JSON.parse(event.data);
-    feed.note("warn", "Bye", `${bye.reason} (${bye.code} ${bye.name})`);
+    this.#feed.note("warn", "Bye", `${bye.reason} (${bye.code} ${bye.name})`);
     // The browser itself comes back after every end, also when it should not.
     if (bye.reconnect) return;
-    close();
-    setState("ended");
-    facts.resume("warn", bye.reason);
-  }
+    this.#close();
+    this.#setState("ended");
+    this.#facts.resume("warn", bye.reason);
+  };
 
-  function onMessage(event) {
-    heard(event, "message");
-    let envelope = {};
-    let data = event.data;
-    try {
-      envelope = JSON.parse(event.data);
-      data = prettyJson(envelope.data);
-    } catch {
-      // Not an envelope: shown as it came.
-    }
-    recovery.message(envelope.at);
-    feed.message({ name: event.type, channel: envelope.channel, id: envelope.id, at: envelope.at, data });
-  }
+  #onMessage = (event) => {
+    this.#heard(event);
+    const { channel, id, at, data } = readEnvelope(event.data);
+    this.#recovery.message(at);
+    this.#feed.message({ name: event.type, channel, id, at, data });
+  };
 
-  function onError(event) {
-    // A message may be named "error" as well; only a plain Event speaks of the line.
-    if (event instanceof MessageEvent) return onMessage(event);
-    if (event.target !== source) return undefined;
-    if (source.readyState === EventSource.CLOSED) return refused();
-    if (state !== "reconnecting") setState(hasBeenLive ? "reconnecting" : "connecting");
-    return undefined;
-  }
+  #onError = (event) => {
+    // A message may be named "error"; only a plain Event speaks of the line.
+    if (event instanceof MessageEvent) return this.#onMessage(event);
+    if (event.target !== this.#source) return undefined;
+    if (this.#source.readyState === EventSource.CLOSED) return this.#onRefusal();
+    return this.#setState(this.#hello ? "reconnecting" : "connecting");
+  };
 
   /**
    * The browser gives up for good at an error status and does not say which, so ask once. What
    * passes by itself, such as a proxy's 502 while the server starts, is tried again from here.
    */
-  async function refused() {
-    close();
-    setState("reconnecting");
-    const { passes, lines } = await reasonOfRefusal(streamUrl());
+  async #onRefusal() {
+    this.#close();
+    this.#setState("reconnecting");
+    const { passes, lines } = await reasonOfRefusal(this.#url());
     // Meanwhile the reader may have dropped the line or opened another.
-    if (source !== null || state !== "reconnecting") return;
-    facts.resume(passes ? "warn" : "bad", ...lines);
-    if (!passes) return setState("ended");
+    if (this.#source !== null || this.#state !== "reconnecting") return;
+    this.#facts.resume(passes ? "warn" : "bad", ...lines);
+    if (!passes) return this.#setState("ended");
     const { min, max } = RETRY_MS;
-    retry = setTimeout(open, min + Math.random() * (max - min));
+    this.#retry = setTimeout(() => this.#open(), min + Math.random() * (max - min));
   }
+}
 
-  function streamUrl(lastEventId, token) {
-    const url = new URL("api/events", document.baseURI);
-    for (const channel of channels) url.searchParams.append("channel", channel);
-    url.searchParams.set("format", "envelope");
-    url.searchParams.set("pad", "1");
-    if (token) url.searchParams.set("session", token);
-    if (lastEventId) url.searchParams.set("lastEventId", lastEventId);
-    return url;
+/** A message in the envelope format; what is none is shown as it came. */
+function readEnvelope(text) {
+  try {
+    const envelope = JSON.parse(text);
+    return { ...envelope, data: prettyJson(envelope.data) };
+  } catch {
+    return { data: text };
   }
+}
 
-  function close() {
-    clearTimeout(retry);
-    source?.close();
-    source = null;
+/** What a gap means to the reader. */
+function gapText({ reason, requested, resumedFrom }) {
+  const from = requested ?? "the start";
+  const on = `The stream goes on behind ${resumedFrom}.`;
+  switch (reason) {
+    case "retention": return `Retention has removed messages behind ${from}. ${on}`;
+    case "epoch": return `The log was replaced since ${from}. ${on}`;
+    case "unknown": return `${from} is no position of this log. ${on}`;
+    case "inbox": return `Resumed behind ${resumedFrom}. The server had forgotten this session: direct messages may be lost.`;
+    case "presence": return `Changes of presence were skipped. ${on}`;
+    default: return `Something is missing behind ${from} (${reason}). ${on}`;
   }
-
-  function open() {
-    openAt(position);
-  }
-
-  function openAt(lastEventId) {
-    close();
-    setState(hasBeenLive ? "reconnecting" : "connecting");
-    heardAt = Date.now();
-    asked = lastEventId;
-    source = new EventSource(streamUrl(lastEventId, session));
-    source.addEventListener("hello", onHello);
-    source.addEventListener("ping", (event) => heard(event, "ping"));
-    source.addEventListener("gap", onGap);
-    source.addEventListener("bye", onBye);
-    source.addEventListener("message", onMessage);
-    source.addEventListener("error", onError);
-    source.addEventListener("open", (event) => event instanceof MessageEvent && onMessage(event));
-    for (const name of names) source.addEventListener(name, onMessage);
-  }
-
-  // EventSource never gives up a line that is merely silent; pings tell silence from death.
-  setInterval(() => {
-    if (state === "live" && Date.now() - heardAt > HEARTBEATS_MISSED_MAX * heartbeatMs) open();
-  }, 1000);
-
-  return {
-    /** Listens to one more event name; the stream stays open. */
-    listenTo(name) {
-      if (SERVER_EVENTS.includes(name) || NATIVE_EVENTS.includes(name)) return;
-      if (names.has(name) || names.size >= EVENT_NAMES_MAX) return;
-      names.add(name);
-      source?.addEventListener(name, onMessage);
-    },
-    /** Listens to these names alone. */
-    listenOnlyTo(wanted) {
-      for (const name of names) source?.removeEventListener(name, onMessage);
-      names.clear();
-      wanted.forEach((name) => this.listenTo(name));
-    },
-    names: () => [...names],
-    /** Follows these channels, from the last position or from the earliest message that is left. */
-    follow(wanted, fromEarliest) {
-      channels = wanted;
-      facts.resume("plain");
-      openAt(fromEarliest ? EARLIEST : position);
-    },
-    /** Drops the line, or opens it again behind the last position. */
-    toggle() {
-      if (state === "dropped" || state === "ended") return open();
-      close();
-      setState("dropped");
-      feed.note("warn", "Dropped", `The line was cut by you behind ${position || "the start"}.`);
-      return facts.resume("warn", "The line is down. Publish something now, then resume: it will be here.");
-    },
-  };
 }
 
 /** Asks the stream's address why it refused: whether that passes by itself, and what to say. */
@@ -408,7 +440,7 @@ async function problemLines(answer) {
 }
 
 /** The form that publishes. A repeat after a lost answer carries the same key: nothing comes twice. */
-function setUpPublish(line, showNames) {
+function setUpPublish(line) {
   const form = byId("publish");
   const receipt = byId("receipt");
   const button = form.querySelector("button");
@@ -434,8 +466,9 @@ function setUpPublish(line, showNames) {
   async function publish() {
     const { url, event, body } = request();
     const headers = { "content-type": "application/json" };
-    if (!url.searchParams.has("volatile")) headers["idempotency-key"] = keyFor(url, body);
-    if (event) showNames(line, event);
+    if (url.searchParams.has("volatile")) unanswered = null;
+    else headers["idempotency-key"] = keyFor(url, body);
+    if (event) addName(line, event);
     const answer = await fetch(url, { method: "POST", headers, body });
     // A refusal that passes by itself may be repeated with the same key.
     if (answer.status < 500) unanswered = null;
@@ -450,7 +483,10 @@ function setUpPublish(line, showNames) {
     try {
       await publish();
     } catch {
-      showResult(receipt, "bad", ["The server did not answer. Publish again: the repeat has the same key, so it cannot come twice."]);
+      const repeat = unanswered === null
+        ? "Whether the message was delivered is unknown."
+        : "Publish again: the repeat has the same key, so it cannot come twice.";
+      showResult(receipt, "bad", ["The server did not answer.", repeat]);
     }
     button.disabled = false;
   });
@@ -459,8 +495,10 @@ function setUpPublish(line, showNames) {
   });
 }
 
+const DURABILITY = { disk: "stored on the disk", os: "stored with the operating system", memory: "not stored" };
+
 function receiptText({ id, durability, receivers }) {
-  const where = { disk: "stored on the disk", os: "stored with the operating system", memory: "not stored" }[durability];
+  const where = DURABILITY[durability];
   const reach = receivers === null ? "" : ` for ${plural(receivers, "receiver")}`;
   return id === null ? `Delivered${reach}, ${where}.` : `Published as ${id}${reach}, ${where}.`;
 }
@@ -480,17 +518,17 @@ function setUpFollow(line, feed) {
 /** Listens to a name that is about to be published, and says so in the form. */
 function addName(line, name) {
   line.listenTo(name);
-  byId("follow-events").value = line.names().join(", ");
+  byId("follow-events").value = line.names.join(", ");
 }
 
 function start() {
   for (const node of document.querySelectorAll("[data-origin]")) node.textContent = location.origin;
   const feed = createFeed();
-  const line = createLine(feed, createFacts());
+  const line = new Line(feed, createFacts());
   setUpFollow(line, feed);
-  setUpPublish(line, addName);
+  setUpPublish(line);
   byId("clear").addEventListener("click", feed.clear);
-  byId("drop").addEventListener("click", line.toggle);
+  byId("drop").addEventListener("click", () => line.toggle());
   line.follow([], false);
 }
 
