@@ -8,21 +8,25 @@ use crate::publish::PublishItem;
 /// Body of `POST /api/events`; the same words as the query of `GET /api/events`.
 #[derive(Debug, Default, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[ts(optional_fields)]
 pub struct StreamRequest {
     /// Channels, and prefixes that end in `*`.
+    #[ts(as = "Option<Vec<String>>")]
     pub channels: Vec<String>,
     /// How messages come.
+    #[ts(as = "Option<StreamFormat>")]
     pub format: StreamFormat,
     /// Behind which position to go on; `earliest` for all that is retained.
     pub last_event_id: Option<String>,
     /// A token of 22 to 64 characters that the client chose: makes the session resumable.
     pub session: Option<String>,
     /// Whether presence changes of the named channels are wanted.
+    #[ts(as = "Option<bool>")]
     pub presence: bool,
     /// `false` opts out of the channel `broadcast`.
-    #[ts(as = "Option<bool>")]
     pub broadcast: Option<bool>,
     /// Whether to send a padding comment behind `hello`.
+    #[ts(as = "Option<bool>")]
     pub pad: bool,
     /// Name of an SDK: it understands error statuses, which a browser's EventSource does not.
     pub client: Option<String>,

@@ -4,6 +4,8 @@ mod browser;
 mod channels;
 mod config;
 mod crash;
+mod docs;
+mod drain;
 mod faults;
 mod first_steps;
 mod migrations;
