@@ -196,3 +196,78 @@ impl Feeds {
         self.feeds.remove(key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const CHANNELS: [&str; 5] = ["a", "b", "b.x", "b.y", "user:ada"];
+
+    fn selector(index: usize) -> Selector {
+        let own = || Selector::Channel(ChannelName::of_user("ada").expect("a valid user"));
+        ["a", "b", "b.x", "b*", "b.*", "*"].get(index).map_or_else(own, |text| {
+            Selector::parse(text).expect("a valid selector")
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn feeds_agree_with_a_list_of_who_follows_what(
+            steps in proptest::collection::vec((0_u8..4, 0_usize..7, 0_usize..3), 1..80),
+        ) {
+            let mut keys: SlotMap<SessionKey, ()> = SlotMap::with_key();
+            let sessions: Vec<SessionKey> = (0..3).map(|_| keys.insert(())).collect();
+            let mut feeds = Feeds::default();
+            let mut follows: Vec<(Selector, SessionKey)> = Vec::new();
+            let mut items: Vec<(Seq, ChannelName)> = Vec::new();
+            let mut next = 0;
+            for (action, what, who) in steps {
+                let (topic, session) = (Topic::Messages(selector(what)), sessions[who]);
+                match action {
+                    0 => {
+                        feeds.follow(&topic, session);
+                        follows.retain(|known| *known != (selector(what), session));
+                        follows.push((selector(what), session));
+                    }
+                    1 => {
+                        feeds.find(&topic).into_iter().for_each(|key| feeds.unfollow(key, session));
+                        follows.retain(|known| *known != (selector(what), session));
+                    }
+                    2 => {
+                        let channel = ChannelName::parse(CHANNELS[what % 5]).expect("a valid name");
+                        let mut found = Vec::new();
+                        feeds.matching(&channel, &mut found);
+                        for &key in &found {
+                            feeds.get_mut(key).expect("just found").recent.push_back(next);
+                        }
+                        items.push((next, channel));
+                        next += 1;
+                    }
+                    _ if items.is_empty() => (),
+                    _ => {
+                        let (seq, channel) = items.remove(0);
+                        feeds.forget(&channel, seq);
+                    }
+                }
+                let oldest = items.first().map_or(next, |&(seq, _)| seq);
+                for (wanted, session) in &follows {
+                    let key = feeds.find(&Topic::Messages(wanted.clone())).expect("it has a follower");
+                    let feed = feeds.get(key).expect("just found");
+                    prop_assert!(feed.followers.contains(session));
+                    let found: Vec<Seq> = feed.recent.iter().copied().filter(|&seq| seq >= oldest).collect();
+                    let expected = items.iter().filter(|(_, channel)| wanted.matches(channel)).map(|&(seq, _)| seq);
+                    prop_assert_eq!(found, expected.collect::<Vec<_>>());
+                }
+            }
+            for (wanted, session) in follows {
+                let key = feeds.find(&Topic::Messages(wanted)).expect("it has a follower");
+                feeds.unfollow(key, session);
+            }
+            for (seq, channel) in items {
+                feeds.forget(&channel, seq);
+            }
+            prop_assert_eq!(feeds.len(), 0);
+        }
+    }
+}

@@ -147,3 +147,46 @@ impl Ring {
         self.slots.get(usize::try_from(index).ok()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_ring_agrees_with_a_list(
+            items in proptest::collection::vec((0_u64..3, 1_usize..40), 1..100),
+            entries_max in 1_usize..10,
+            bytes_max in 1_usize..200,
+        ) {
+            let mut ring = Ring::new(5, entries_max, bytes_max);
+            // Head behind each item, and its weight.
+            let mut all: Vec<(Offset, usize)> = Vec::new();
+            let mut first = 0;
+            let mut floor = 5;
+            for (advance, weight) in items {
+                // A presence item has no offset; moving the head stands for a stored entry.
+                ring.head += advance;
+                let seq = ring.push(Item::Presence(Bytes::from(vec![b'x'; weight])));
+                prop_assert_eq!(seq, all.len() as Seq);
+                all.push((ring.head, weight));
+                while let Some((seq, _)) = ring.pop_excess() {
+                    prop_assert_eq!(seq, first as Seq);
+                    floor = floor.max(all[first].0);
+                    first += 1;
+                }
+                let kept = &all[first..];
+                prop_assert!(kept.len() <= entries_max);
+                prop_assert!(kept.iter().map(|(_, weight)| weight).sum::<usize>() <= bytes_max);
+                prop_assert_eq!((ring.first(), ring.end(), ring.floor()), (first as Seq, all.len() as Seq, floor));
+                for offset in floor..=ring.head() {
+                    let behind = kept.iter().position(|(head, _)| *head > offset).unwrap_or(kept.len());
+                    prop_assert_eq!(ring.seq_behind(offset), (first + behind) as Seq);
+                }
+                prop_assert!(first == 0 || ring.get(first as Seq - 1).is_none());
+                prop_assert_eq!(ring.head_at(seq), all.get(first..).and_then(|kept| kept.last()).map(|(head, _)| *head));
+            }
+        }
+    }
+}

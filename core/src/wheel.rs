@@ -80,4 +80,31 @@ mod tests {
         assert_eq!(wheel.take_due(Moment(90_000_000)), None);
         assert_eq!(wheel.next_timeout(), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn every_session_comes_out_within_a_tick_of_its_time(
+            delays in proptest::collection::vec((0_u64..25_000_000, 0_u64..400_000), 1..40),
+        ) {
+            let mut keys: SlotMap<SessionKey, ()> = SlotMap::with_key();
+            let mut wheel = Wheel::new(Moment(0), Duration::from_secs(25));
+            let mut armed: Vec<(SessionKey, u64)> = Vec::new();
+            let mut now = 0;
+            for (delay, step) in delays {
+                let key = keys.insert(());
+                wheel.arm(key, Moment(now + delay));
+                armed.push((key, now + delay));
+                now += step;
+                while let Some(due) = wheel.take_due(Moment(now)) {
+                    for key in due {
+                        let index = armed.iter().position(|&(other, _)| other == key).expect("armed once");
+                        let (_, time) = armed.swap_remove(index);
+                        assert!(time <= now, "too early");
+                    }
+                }
+                assert!(armed.iter().all(|&(_, time)| time + 2 * tick_micros() > now), "too late");
+                assert_eq!(wheel.next_timeout().is_some(), !armed.is_empty());
+            }
+        }
+    }
 }
