@@ -99,9 +99,9 @@ impl Node {
         (self.server, self.address) = self.plan.launch(self.folder.path(), "127.0.0.1:0");
     }
 
-    /// The folder that holds its data, unless the plan named another.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// The folder that holds its data.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.plan.data_dir.clone().unwrap_or_else(|| self.folder.path().to_owned())
     }
 
     /// `GET path`.
@@ -135,14 +135,17 @@ impl Node {
         client
     }
 
+    /// Opens a stream behind a position and waits for its `hello`.
+    pub(crate) fn listen_from(&self, path: &str, position: &str) -> SseClient {
+        let headers = [("Last-Event-ID", position)];
+        let mut client = SseClient::open(self.address, path, &headers, PATIENCE).expect("the stream opens");
+        client.wait_for(|event| event.event_type == "hello", deadline()).expect("hello comes first");
+        client
+    }
+
     /// What `GET /health` says.
     pub(crate) fn health(&self) -> Value {
         self.get("/health").json().expect("health is JSON")
-    }
-
-    /// Waits until the server counts exactly so many streams.
-    pub(crate) fn wait_for_streams(&self, count: u64) {
-        eventually(&format!("{count} streams"), || (self.health()["streams"] == count).then_some(()));
     }
 
     /// Memory of the process that is not shared with the page cache, in KiB.
@@ -182,4 +185,12 @@ pub(crate) fn data_up_to(client: &mut SseClient, last: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// Lets this process hold some thousands of sockets.
+pub(crate) fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it cannot be raised, the test that needs them says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
