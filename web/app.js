@@ -12,8 +12,11 @@ const EVENT_NAME = /^[\w.:-]{1,128}$/;
 const KNOWN_EVENTS = ["hello", "ping", "gap", "bye", "presence", "open", "error", "message"];
 // Silence after which a line counts as dead, in heartbeats: a half-open socket tells nobody.
 const HEARTBEATS_MISSED_MAX = 3;
-// Pause before the page itself tries again, in milliseconds; random, to spread a crowd.
-const RETRY_MS = { min: 1000, max: 3000 };
+// A heartbeat in milliseconds, until the server has said its own.
+const HEARTBEAT_MS = 25_000;
+// Pause before the page itself tries again, in milliseconds, random to spread a crowd; and the
+// longest that the server asks a browser to wait.
+const RETRY_MS = { min: 1000, max: 3000, serverMax: 20_000 };
 // The position before everything that is retained.
 const EARLIEST = "earliest";
 
@@ -297,10 +300,15 @@ class Line {
     this.#facts.state(state);
   }
 
-  /** EventSource never gives up a line that is merely silent; pings tell silence from death. */
+  /**
+   * EventSource never gives up what is merely silent, be it an open line or an answer that does not
+   * come; pings tell silence from death. While it waits to reconnect, silence is as it should be.
+   */
   #checkPulse() {
-    const silence = Date.now() - this.#heardAt;
-    if (this.#state === "live" && silence > HEARTBEATS_MISSED_MAX * this.#hello.heartbeatMs) this.#open();
+    if (this.#source === null) return;
+    const allowance = this.#state === "live" ? 0 : RETRY_MS.serverMax;
+    const silenceMax = HEARTBEATS_MISSED_MAX * (this.#hello?.heartbeatMs ?? HEARTBEAT_MS) + allowance;
+    if (Date.now() - this.#heardAt > silenceMax) this.#open();
   }
 
   #heard = (event) => {

@@ -11,6 +11,7 @@ use page::{Page, RECONNECT_PATIENCE, Shown};
 pub(crate) mod driver;
 pub(crate) mod page;
 
+/// SSE-7 as a browser reads it.
 #[test]
 fn messages_appear_on_the_page_with_channel_event_and_position() {
     let santral = Santral::start();
@@ -64,6 +65,7 @@ fn hostile_text_stays_text() {
     assert_eq!(page.policy_violations(), Vec::<Value>::new());
 }
 
+/// NAME-5 leaves these names to publishers; EventSource fires events of its own under the first three.
 #[test]
 fn messages_named_like_the_browsers_own_events_are_only_messages() {
     let santral = Santral::start();
@@ -105,6 +107,7 @@ fn the_form_publishes_and_shows_the_receipt_or_the_problem() {
     assert_eq!(page.browser.run(UNLABELLED_SCRIPT, &[]), json!([]));
 }
 
+/// RES-1 and RES-3, by the header that the browser itself sends. The session is forgotten (SES-6), no message is.
 #[test]
 fn after_kill_9_the_browser_resumes_by_itself() {
     let mut santral = Santral::start();
@@ -121,6 +124,7 @@ fn after_kill_9_the_browser_resumes_by_itself() {
     page.wait_for_text("#resume", &format!("Resumed behind {}.", ids[4]));
 }
 
+/// RES-1 by the query, and the same session (SES-1).
 #[test]
 fn a_line_dropped_on_purpose_is_resumed_and_says_what_it_recovered() {
     let santral = Santral::start();
@@ -140,6 +144,26 @@ fn a_line_dropped_on_purpose_is_resumed_and_says_what_it_recovered() {
     assert_eq!(page.browser.text("#session"), session, "it is the same session");
 }
 
+/// A socket whose other end has vanished tells nobody, and EventSource alone would wait for ever;
+/// the page counts on the heartbeat (SSE-9).
+#[test]
+fn a_line_that_died_silently_is_opened_again() {
+    let santral = Santral::start_with(&[("SANTRAL_HEARTBEAT", "1s")]);
+    let proxy = FaultProxy::start(santral.address).expect("loopback has a free port");
+    let Some(page) = Page::open(proxy.address()) else { return };
+    let mut ids = vec![santral.broadcast("0")];
+    page.wait_for_data("0", PATIENCE);
+    // The server ends what the browser keeps for further requests; what stays is the stream.
+    assert!(proxy.wait_for_connections(1, PATIENCE), "{:?}", proxy.stats());
+    for connection in proxy.connections() {
+        assert!(proxy.set_fault_of(connection, Fault::HalfOpen));
+    }
+    ids.extend((1..4).map(|number| santral.broadcast(&number.to_string())));
+    assert_whole(&page.wait_for_data("3", RECONNECT_PATIENCE), &ids);
+    page.wait_for_text("#resume", "3 messages recovered.");
+}
+
+/// RES-5 behind the header of the browser itself.
 #[test]
 fn what_retention_removed_meanwhile_is_shown_as_a_gap() {
     let santral = Santral::start_with(&[("SANTRAL_RETENTION_MESSAGES", "5")]);
@@ -164,6 +188,7 @@ fn what_retention_removed_meanwhile_is_shown_as_a_gap() {
     assert!(gap.contains(behind), "the gap ends behind {behind}: {gap}");
 }
 
+/// SSE-14.
 #[test]
 fn a_draining_server_says_bye_and_the_browser_comes_back() {
     let mut santral = Santral::start();

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::browser::page::{Page, RECONNECT_PATIENCE};
 use crate::support::{PATIENCE, Santral, deadline};
 
+/// nginx speaks HTTP/1.0 to the server unless told otherwise (REQ-9), and heeds `X-Accel-Buffering` (SSE-1).
 #[test]
 fn messages_pass_at_once_although_nginx_buffers() {
     let santral = Santral::start();
@@ -58,7 +59,7 @@ fn a_burst_passes_whole_and_in_order() {
     assert_numbers(&mut late, 0, &ids);
 }
 
-/// nginx gives up after 60 s without a byte, and a ping comes after 25 s of silence: 2.4 pings per
+/// SSE-9. nginx gives up after 60 s without a byte, and a ping comes after 25 s of silence: 2.4 pings per
 /// timeout. Here the timeout is 3 s and the ping comes after 1 s; the server's timers tick in
 /// tenths of a second, so the margin is no wider than it is in production.
 #[test]
