@@ -1,5 +1,6 @@
 //! The one integration-test binary: real sockets, real databases, one file a resource or guarantee.
 
+mod bad_input;
 mod browser;
 mod channels;
 mod config;
@@ -8,7 +9,9 @@ mod docs;
 mod drain;
 mod faults;
 mod first_steps;
+mod injection;
 mod migrations;
+mod power_cut;
 mod proxies;
 mod publish;
 mod sessions;
