@@ -41,6 +41,7 @@ on_both! {
     appending::of_two_writers_with_the_same_key_one_stores,
     appending::the_epoch_is_stable_and_every_log_has_its_own,
     appending::entries_that_may_be_lost_end_the_epoch,
+    appending::a_cleared_state_starts_a_fresh_epoch_behind_the_last_entry,
     reading::pages_hold_what_a_naive_reader_finds,
     reading::a_page_ends_at_its_limits,
     reading::a_page_goes_no_further_than_the_head,

@@ -245,3 +245,20 @@ pub(super) fn entries_that_may_be_lost_end_the_epoch(place: &Place) {
         assert_ne!(place.open_with(durability).state.epoch, before.epoch);
     }
 }
+
+/// What whoever restores a backup does (decision 0011).
+pub(super) fn a_cleared_state_starts_a_fresh_epoch_behind_the_last_entry(place: &Place) {
+    let mut log = place.open();
+    let epoch = log.state.epoch;
+    for _ in 0..3 {
+        append_one(&mut log.writer, "a", "1");
+    }
+    drop(log);
+    place.execute("DELETE FROM log_state");
+    let mut log = place.open();
+    assert_eq!(log.state.head, 3);
+    // Of 2^32 epochs the same one may come again, once in a blue moon.
+    assert_ne!(log.state.epoch, epoch);
+    assert_eq!(append_one(&mut log.writer, "a", "1"), 4);
+    assert_eq!(offsets(&everything(&log.reader)), [1, 2, 3, 4]);
+}

@@ -87,7 +87,8 @@ pub(super) fn pages_hold_what_a_naive_reader_finds(place: &Place) {
     let all = everything(&log.reader);
     assert_eq!(all.len(), 2_900);
     let prefixes = ["", "orders", "orders.", "orders.1", "u", "user", "room:", "room:1", "room:19", "z", "none"];
-    for _ in 0..150 {
+    let mut compared = 0;
+    while compared < 100 {
         let selectors: Vec<Selector> = (0..random.below(5))
             .map(|_| match random.below(2) {
                 0 => Selector::Prefix(random.pick(&prefixes).into()),
@@ -112,9 +113,12 @@ pub(super) fn pages_hold_what_a_naive_reader_finds(place: &Place) {
             })
             .cloned()
             .collect();
-        if query.entries_max == 1 && expected.len() > 50 {
+        // A page costs PostgreSQL some round trips: a few dozen show as much as a thousand.
+        let pages = expected.len() / query.entries_max + expected.len() / (1 + query.bytes_max / 150);
+        if pages > 30 {
             continue;
         }
+        compared += 1;
         assert_eq!(read_to_end(&log, &query), offsets(&expected), "{query:?}");
     }
 }
