@@ -50,6 +50,25 @@ impl BodyText {
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_json::from_str(&self.0).map_err(|error| ApiError::InvalidJson(error.to_string()))
     }
+
+    /// Parses the text, which must be an object.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidJson`] says where and why.
+    pub fn parse_object<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        parse_object(&self.0).map_err(ApiError::InvalidJson)
+    }
+}
+
+/// Parses an object: serde alone would take an array of the fields' values as well.
+///
+/// # Errors
+/// Where and why, for people.
+pub fn parse_object<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    if text.trim_start().starts_with('[') {
+        return Err("expected an object, found an array".to_owned());
+    }
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 async fn collect(mut payload: web::Payload, bytes_max: usize) -> Result<Bytes, ApiError> {

@@ -62,7 +62,7 @@ pub async fn post(
     payload: web::Payload,
     shard: web::Data<LocalShard>,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = body::read_json_text(&request, payload, STREAM_BODY_BYTES_MAX).await?.parse()?;
+    let wanted = body::read_json_text(&request, payload, STREAM_BODY_BYTES_MAX).await?.parse_object()?;
     open(&request, &shard, wanted).await
 }
 

@@ -55,14 +55,14 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<Option<&str>, Refusal> {
 /// One item or an array of them. The number of items is checked before they are parsed.
 fn parse_items(body: &BodyText) -> Result<(Vec<PublishItem>, bool), ApiError> {
     if !body.as_str().trim_start().starts_with('[') {
-        return Ok((vec![body.parse()?], false));
+        return Ok((vec![body.parse_object()?], false));
     }
     let items: Vec<&RawValue> = serde_json::from_str(body.as_str()).map_err(|error| invalid(&error))?;
     if items.is_empty() || items.len() > BATCH_ITEMS_MAX {
         return Err(Refusal::Batch(items.len()).into());
     }
     let items = items.into_iter().enumerate().map(|(index, item)| {
-        serde_json::from_str(item.get()).map_err(|error| ApiError::InvalidJson(format!("item {index}: {error}")))
+        body::parse_object(item.get()).map_err(|error| ApiError::InvalidJson(format!("item {index}: {error}")))
     });
     Ok((items.collect::<Result<_, _>>()?, true))
 }

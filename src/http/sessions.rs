@@ -21,7 +21,7 @@ pub async fn command(
     shard: web::Data<LocalShard>,
 ) -> Result<HttpResponse, ApiError> {
     let token = SessionToken::parse(&session).map_err(Refusal::Session)?;
-    let command = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?.parse()?;
+    let command = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?.parse_object()?;
     let answer = commands::run(shard.hub(), &Principal::anonymous(), token, command).await?;
     Ok(HttpResponse::Ok().json(answer))
 }

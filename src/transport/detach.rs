@@ -5,13 +5,16 @@
 //! [`Handover`] into the connection's [`Ticket`]. When the dispatcher has flushed the response and
 //! shuts the connection down, the socket moves to the shard of this thread instead.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use actix_rt::net::TcpStream;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use santral_core::session::SessionKey;
@@ -21,17 +24,45 @@ use crate::hub::shard_thread::LocalShard;
 
 /// Says what becomes of a connection after its response. Every request of the connection sees it.
 #[derive(Clone, Default)]
-pub struct Ticket(Rc<RefCell<Option<Handover>>>);
+pub struct Ticket(Rc<Pending>);
+
+#[derive(Default)]
+struct Pending {
+    handover: RefCell<Option<Handover>>,
+    /// Whether another request came behind the one for a stream.
+    held: Cell<bool>,
+}
 
 impl Ticket {
     /// Sends the socket to a session's shard once the response in hand is flushed.
     pub(crate) fn hand_over(&self, handover: Handover) {
-        *self.0.borrow_mut() = Some(handover);
+        *self.0.handover.borrow_mut() = Some(handover);
     }
 
     fn take(&self) -> Option<Handover> {
-        self.0.borrow_mut().take()
+        self.0.handover.borrow_mut().take()
     }
+
+    fn is_given(&self) -> bool {
+        self.0.handover.borrow().is_some()
+    }
+}
+
+/// Keeps a request that was sent behind one for a stream from being carried out: nothing but the
+/// stream follows the stream's head. It waits until the socket has left, and ends with the
+/// connection. Use with `actix_web::middleware::from_fn`.
+///
+/// # Errors
+/// Those of the services inside.
+pub async fn hold_back(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    if let Some(ticket) = request.request().conn_data::<Ticket>().filter(|ticket| ticket.is_given()) {
+        ticket.0.held.set(true);
+        std::future::pending::<()>().await;
+    }
+    next.call(request).await
 }
 
 /// A session that waits for its socket. Dropped without it, the session learns that it never comes.
@@ -115,8 +146,14 @@ impl AsyncWrite for DetachableStream {
         self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_stream(|stream| stream.poll_flush(context))
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.as_mut().poll_stream(|stream| stream.poll_flush(context));
+        if flushed.is_ready() && self.ticket.0.held.get() {
+            // The dispatcher never shuts down while a request waits, and must learn of its end.
+            context.waker().wake_by_ref();
+            return self.poll_shutdown(context);
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

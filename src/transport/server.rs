@@ -16,7 +16,7 @@ use tokio::sync::mpsc::Receiver;
 
 use santral_core::limits::{REQUEST_HEAD_DEADLINE, SOCKET_SEND_BUFFER_BYTES, TCP_USER_TIMEOUT};
 
-use super::detach::DetachableStream;
+use super::detach::{DetachableStream, hold_back};
 use crate::http;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::{Hub, Mail};
@@ -66,7 +66,7 @@ pub fn start(
         .listen("santral", listener, move || {
             let shard = start_shard(&hub, &mailboxes);
             let app =
-                App::new().configure(|config| http::configure(config, &shard)).wrap(from_fn(http::request_id::stamp));
+                App::new().configure(|config| http::configure(config, &shard)).wrap(from_fn(http::request_id::stamp)).wrap(from_fn(hold_back));
             let app = map_config(app.into_factory(), |()| AppConfig::default());
             let http = HttpService::build()
                 .client_request_timeout(REQUEST_HEAD_DEADLINE)

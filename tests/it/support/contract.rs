@@ -79,6 +79,12 @@ pub(crate) fn expect_silence(client: &mut SseClient) {
     }
 }
 
+/// Fails if something came with what was read last.
+pub(crate) fn expect_nothing_more(client: &mut SseClient) {
+    let more = client.next_item(Instant::now() + Duration::from_millis(5));
+    assert!(more.as_ref().is_err_and(|error| error.is_deadline()), "{more:?}");
+}
+
 /// Checks a problem document from head to foot, and returns its code.
 pub(crate) fn problem(response: &Response) -> String {
     assert_eq!(response.header("content-type"), Some("application/problem+json"), "{response:?}");
