@@ -206,9 +206,9 @@ mod tests {
 
     fn selector(index: usize) -> Selector {
         let own = || Selector::Channel(ChannelName::of_user("ada").expect("a valid user"));
-        ["a", "b", "b.x", "b*", "b.*", "*"].get(index).map_or_else(own, |text| {
-            Selector::parse(text).expect("a valid selector")
-        })
+        ["a", "b", "b.x", "b*", "b.*", "*"]
+            .get(index)
+            .map_or_else(own, |text| Selector::parse(text).expect("a valid selector"))
     }
 
     proptest! {
