@@ -82,7 +82,7 @@ function createFeed() {
   function describe() {
     const shown = list.childElementCount;
     const bound = shown < FEED_ENTRIES_MAX ? "" : `, the newest ${FEED_ENTRIES_MAX} entries stay`;
-    byId("feed-empty").hidden = shown > 0;
+    byId("feed-empty").hidden = messages > 0;
     say("feed-count", messages === 0 ? "No messages yet" : plural(messages, "message") + bound);
   }
 
@@ -346,7 +346,7 @@ class Line {
     const text = gapText(gap);
     // After "inbox" only direct messages are in doubt; what the channels had is all here.
     const isMild = gap.reason === "inbox";
-    this.#feed.note(isMild ? "warn" : "bad", "Gap", `${text} Concerns: ${gap.channels.join(", ")}.`);
+    this.#feed.note(isMild ? "warn" : "bad", "Gap", isMild ? text : `${text} Concerns: ${gap.channels.join(", ")}.`);
     if (isMild && this.#isWhole) return this.#recovery.begin(this.#hello.serverTime, text);
     this.#isWhole = false;
     this.#recovery.stop();
