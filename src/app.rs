@@ -6,10 +6,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use santral_core::limits::PUBLISH_DEADLINE;
 use santral_core::position::Offset;
 
 use crate::config::Config;
@@ -72,9 +74,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
         Ok::<(), std::io::Error>(())
     });
     hub.writer.close();
-    if writer.join().is_err() {
-        log::error!("the writer failed");
-    }
+    join_writer(writer);
     log::info!("stopped");
     Ok(served?)
 }
@@ -113,6 +113,22 @@ async fn drain(hub: &Arc<Hub>, window: Duration) {
         () = all_gone => (),
         () = actix_rt::time::sleep(window + Duration::from_secs(1)) => log::warn!("{} streams are left", hub.streams()),
         _ = stop_signal() => (),
+    }
+}
+
+/// Waits for the writer, which ends as soon as nothing waits for it, unless its database hangs. Then
+/// the process ends without it, as in a crash: whoever waits for an answer has had none.
+fn join_writer(writer: JoinHandle<()>) {
+    let end = Instant::now() + PUBLISH_DEADLINE;
+    while !writer.is_finished() {
+        if Instant::now() >= end {
+            log::error!("the database hangs; stopping without it");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    if writer.join().is_err() {
+        log::error!("the writer failed");
     }
 }
 

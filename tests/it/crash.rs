@@ -49,7 +49,8 @@ fn assert_sound(report: &Report) {
     assert!(report.is_sound(), "{report}");
     // A run that did nothing proves nothing.
     let cycles = cycles();
-    assert!(report.acked > cycles * ACKS_PER_CYCLE_MIN, "{report}");
+    let preloaded = (PRELOADED_BATCHES * PRELOADED_PER_BATCH) as u64;
+    assert!(report.acked > preloaded + cycles * ACKS_PER_CYCLE_MIN, "{report}");
     assert!(report.attempts > report.acked, "no answer was ever lost: {report}");
     assert!(report.attaches > 2 * SUBSCRIBERS as u64, "nobody ever had to come back: {report}");
     assert!(report.events > report.acked, "{report}");
@@ -108,6 +109,7 @@ impl Run {
             subscribers: Vec::new(),
             node,
         };
+        run.preload();
         for number in 0..SUBSCRIBERS {
             let address = run.to_follow.address();
             let subscriber = Subscriber::new(number, address, run.journal(&format!("subscriber-{number}")), &run.phase);
@@ -120,6 +122,31 @@ impl Run {
             run.publishers.push(std::thread::spawn(move || publisher.run()));
         }
         run
+    }
+
+    /// More messages than a server keeps in memory: whoever begins at the earliest is served from the
+    /// database, page by page.
+    fn preload(&self) {
+        let journal = self.journal("preload");
+        let write = |record| journal.append(&record).expect("the journal can be written");
+        for batch in 0..PRELOADED_BATCHES {
+            let channel = CHANNELS[batch % CHANNELS.len()];
+            let keys: Vec<_> = (0..PRELOADED_PER_BATCH).map(|number| format!("preload-{batch}-{number}")).collect();
+            let data = |key: &String| format!(r#"{{"key":"{key}"}}"#);
+            for key in &keys {
+                let (publisher, channel) = ("preload".to_owned(), channel.to_owned());
+                let hash = content_hash(data(key).as_bytes());
+                write(Record::Publish { publisher, key: key.clone(), channel, hash, volatile: false });
+            }
+            let item = |key| format!(r#"{{"channel":"{channel}","data":{}}}"#, data(key));
+            let items: Vec<_> = keys.iter().map(item).collect();
+            let answer = self.node.post("/api/publish", &format!("[{}]", items.join(",")));
+            let receipts = answer.json().expect("receipts are JSON");
+            for (key, receipt) in keys.into_iter().zip(receipts.as_array().expect("a batch has a list of receipts")) {
+                let id = receipt["id"].as_str().map(str::to_owned);
+                write(Record::Ack { key, id, durability: Durability::Disk });
+            }
+        }
     }
 
     /// Crashes so many times, lets everybody finish, and judges.
@@ -264,6 +291,10 @@ const CHANNELS: [&str; 6] = ["orders", "alerts", "chat", "rooms/1", "rooms/2", "
 
 /// Crashes per database unless `CRASH_CYCLES` says more.
 const CYCLES: u64 = 30;
+
+/// Together more than the 16,384 messages that a shard keeps at hand.
+const PRELOADED_BATCHES: usize = 18;
+const PRELOADED_PER_BATCH: usize = 1_000;
 
 const PUBLISHERS: usize = 4;
 const SUBSCRIBERS: usize = 20;

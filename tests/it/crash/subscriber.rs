@@ -39,7 +39,7 @@ impl Subscriber {
         let path = format!("/api/events?format={format}&channel={}", channels.join(","));
         // Everybody follows it unasked.
         channels.push("broadcast".to_owned());
-        let position = (number % 5 == 0).then(|| "earliest".to_owned());
+        let position = (number.is_multiple_of(5)).then(|| "earliest".to_owned());
         let name = format!("s{number}");
         let phase = Arc::clone(phase);
         Self { name, address, journal, phase, channels, path, is_envelope, position, has_end: false }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use santral_testkit::http::Request;
 use santral_testkit::postgres::{Postgres, StopMode};
+use santral_testkit::process::Signal;
 
 use super::node::{Node, Plan, data_up_to, eventually};
-use crate::support::{PATIENCE, post_json};
+use crate::support::{PATIENCE, deadline, post_json};
 
 #[test]
 fn a_postgresql_that_crashes_refuses_publishes_and_keys_settle_what_is_in_doubt() {
@@ -77,6 +79,29 @@ fn a_postgresql_that_hangs_refuses_publishes_within_their_deadline() {
     let certain: Vec<_> =
         received.iter().filter(|data| !["\"maybe\"", "\"volatile\""].contains(&data.as_str())).collect();
     assert_eq!(certain, ["1", "2"]);
+}
+
+#[test]
+fn a_server_whose_postgresql_hangs_still_stops_when_it_is_told_to() {
+    let Some(postgres) = Postgres::start().expect("PostgreSQL starts") else { return };
+    let url = postgres.create_database("faults").expect("PostgreSQL takes a database");
+    let mut node = Plan::new().set("DATABASE_URL", &url).set("SANTRAL_DRAIN_WINDOW", "1").start();
+    let mut listener = node.listen("/api/events");
+    node.broadcast("1");
+    data_up_to(&mut listener, "1");
+    // A reader with a connection hangs as well.
+    assert_eq!(node.get("/api/channels").status, 200);
+    let _frozen = Frozen::freeze(&postgres);
+    let address = node.address;
+    // Their answers may never come.
+    std::thread::spawn(move || post_json("/api/broadcast", "2").send(address, PATIENCE));
+    std::thread::spawn(move || Request::get("/api/channels").send(address, PATIENCE));
+    eventually("the writer waits for PostgreSQL", || (node.health()["storage"] != "ok").then_some(()));
+    node.server.signal(Signal::TERM).expect("the server runs");
+    let farewell = listener.collect_to_end(deadline()).expect("the stream ends");
+    assert_eq!(farewell.last().map(|event| event.event_type.as_str()), Some("bye"), "{farewell:?}");
+    let status = node.server.wait_exit(PATIENCE).expect("the server exits");
+    assert_eq!(status.code(), Some(0), "{}", node.server.output());
 }
 
 /// Publishes numbered messages with keys, each until it is acknowledged; returns how many.
