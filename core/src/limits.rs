@@ -91,6 +91,9 @@ pub const SESSIONS_PER_SLICE: usize = 64;
 /// The longest pause between two passes; the first message after silence never waits.
 pub const PASS_PAUSE_MAX: Duration = Duration::from_millis(10);
 
+/// The shortest pause between two passes that is worth a timer; below it the next one starts at once.
+pub const PASS_PAUSE_MIN: Duration = Duration::from_millis(1);
+
 /// Silence after which a ping is sent (default of a setting): below the 30 s that strict proxies allow.
 pub const HEARTBEAT: Duration = Duration::from_secs(25);
 

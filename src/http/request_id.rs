@@ -1,5 +1,8 @@
 //! Headers that every answer carries: the request's id, and what keeps browsers from guessing types.
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -7,8 +10,14 @@ use actix_web::middleware::Next;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Characters of a request id: enough to find one request in a log.
-const LENGTH: usize = 16;
+/// Random characters in front of each id: tell the requests of different runs and nodes apart.
+const PREFIX_LENGTH: usize = 10;
+
+/// Requests since the start.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// This run's part of each id.
+static PREFIX: LazyLock<String> = LazyLock::new(|| nanoid::nanoid!(PREFIX_LENGTH));
 
 /// Stamps the answer. Use with `actix_web::middleware::from_fn`.
 ///
@@ -18,7 +27,8 @@ pub async fn stamp(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let id = nanoid::nanoid!(LENGTH);
+    // An id is no secret, so it costs no call for randomness: a prefix and a count.
+    let id = format!("{}-{:x}", *PREFIX, COUNT.fetch_add(1, Ordering::Relaxed));
     let mut response = next.call(request).await?;
     if response.status().is_server_error() {
         log::warn!(request = id.as_str(), status = response.status().as_u16(), path = response.request().path();

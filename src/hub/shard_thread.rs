@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use mio::Events;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::Receiver;
@@ -272,11 +273,8 @@ impl Driver {
                 Some(mail) => self.local.take_mail(mail),
                 None => return false,
             },
-            guard = self.readiness.readable() => {
-                if let Ok(mut guard) = guard {
-                    guard.clear_ready();
-                }
-            }
+            // Stays ready until the events are taken.
+            _ = self.readiness.readable() => (),
             () = self.local.notices.rung() => (),
             () = actix_rt::time::sleep(pause) => (),
         }
@@ -296,6 +294,17 @@ impl Driver {
     }
 
     fn take_events(&mut self, events: &mut Events) {
+        // Asks the thread's reactor, which costs no system call while nothing has happened.
+        if let Some(Ok(mut guard)) = self.readiness.readable().now_or_never() {
+            guard.clear_ready();
+            self.take_socket_events(events);
+        }
+        for event in self.local.notices.take() {
+            self.local.take_link_event(event);
+        }
+    }
+
+    fn take_socket_events(&mut self, events: &mut Events) {
         loop {
             if self.poll.poll(events, Some(Duration::ZERO)).is_err() {
                 break;
@@ -308,9 +317,6 @@ impl Driver {
             if events.iter().count() < EVENTS_AT_ONCE {
                 break;
             }
-        }
-        for event in self.local.notices.take() {
-            self.local.take_link_event(event);
         }
     }
 }

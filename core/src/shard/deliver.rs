@@ -12,7 +12,7 @@ use santral_schema::events::{Gap, GapReason};
 use super::Shard;
 use super::pick::Pick;
 use crate::feeds::{FeedKey, Topic};
-use crate::limits::{FRAMES_PER_WRITE_MAX, PASS_PAUSE_MAX, SESSIONS_PER_SLICE};
+use crate::limits::{FRAMES_PER_WRITE_MAX, PASS_PAUSE_MAX, PASS_PAUSE_MIN, SESSIONS_PER_SLICE};
 use crate::position::Offset;
 use crate::ring::Seq;
 use crate::session::{Phase, SessionKey};
@@ -127,7 +127,9 @@ impl Shard {
     pub fn slice_ended(&mut self, now: Moment) {
         if self.pass.queue.is_empty() && self.pass.started > Moment::default() {
             let took = now - self.pass.started;
-            self.pass.not_before = self.pass.started + (took * 2).min(took + PASS_PAUSE_MAX);
+            if took >= PASS_PAUSE_MIN {
+                self.pass.not_before = now + took.min(PASS_PAUSE_MAX);
+            }
             self.pass.started = Moment::default();
         }
     }
