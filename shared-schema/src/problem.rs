@@ -64,7 +64,7 @@ problem_codes! {
     /// The query has a parameter that the operation does not know, or a bad value.
     InvalidQuery = 400, "Invalid query", "Correct or remove the query parameter that `detail` names.";
     /// A channel name breaks the grammar or is reserved.
-    InvalidChannel = 400, "Invalid channel name", "Use 1 to 128 of A-Z a-z 0-9 _ . : @ / - and begin with a letter or digit.";
+    InvalidChannel = 400, "Invalid channel name", "Use 1 to 128 of A-Z a-z 0-9 _ . : @ / - and begin with a letter or digit; where prefixes are taken, a star may stand at the end.";
     /// An event name breaks the grammar or is reserved.
     InvalidEvent = 400, "Invalid event name", "Use 1 to 128 of A-Z a-z 0-9 _ . : - and none of the server's own names.";
     /// A position is not one of this log.

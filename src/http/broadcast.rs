@@ -43,7 +43,7 @@ pub async fn post(
     let message = Message::parse(query.into_item(body.parse()?), hub.options.message_bytes_max)?;
     let key = idempotency_key(&request)?;
     let principal = Principal::anonymous();
-    let mut receipts = publish::publish(hub, &principal, &Sender::default(), vec![message], key).await?;
+    let mut receipts = publish::publish(&shard, &principal, &Sender::default(), vec![message], key).await?;
     Ok(HttpResponse::Ok().json(receipts.pop()))
 }
 

@@ -35,7 +35,7 @@ pub async fn post(
     let bytes_max = hub.options.message_bytes_max;
     let messages = items.into_iter().map(|item| Message::parse(item, bytes_max)).collect::<Result<_, _>>()?;
     let key = idempotency_key(&request)?;
-    let mut receipts = publish::publish(hub, &Principal::anonymous(), &Sender::default(), messages, key).await?;
+    let mut receipts = publish::publish(&shard, &Principal::anonymous(), &Sender::default(), messages, key).await?;
     let answer = if is_batch { HttpResponse::Ok().json(receipts) } else { HttpResponse::Ok().json(receipts.pop()) };
     Ok(answer)
 }

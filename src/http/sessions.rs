@@ -22,6 +22,6 @@ pub async fn command(
 ) -> Result<HttpResponse, ApiError> {
     let token = SessionToken::parse(&session).map_err(Refusal::Session)?;
     let command = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?.parse_object()?;
-    let answer = commands::run(shard.hub(), &Principal::anonymous(), token, command).await?;
+    let answer = commands::run(&shard, &Principal::anonymous(), token, command).await?;
     Ok(HttpResponse::Ok().json(answer))
 }

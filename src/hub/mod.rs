@@ -13,9 +13,10 @@ pub mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use santral_core::entry::{Entry, Timestamp};
 use santral_core::limits::MAILBOX_MESSAGES_MAX;
@@ -176,10 +177,10 @@ impl Hub {
         }
     }
 
-    /// Hands volatile messages to every shard.
-    pub async fn deliver(&self, delivery: &Arc<Delivery>) {
-        for mailbox in &self.mailboxes {
-            if mailbox.send(Mail::Deliver(Arc::clone(delivery))).await.is_err() {
+    /// Hands volatile messages to every shard but one, which the caller serves itself.
+    pub async fn deliver_to_others(&self, own: usize, delivery: &Arc<Delivery>) {
+        for (index, mailbox) in self.mailboxes.iter().enumerate() {
+            if index != own && mailbox.send(Mail::Deliver(Arc::clone(delivery))).await.is_err() {
                 delivery.shard_done();
             }
         }

@@ -4,7 +4,7 @@
 //! The loop serves a slice of sessions, then yields to the thread's other tasks, so a pass over
 //! ten thousand clients does not hold up a request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -47,6 +47,8 @@ pub struct LocalShard {
     hub: Arc<Hub>,
     state: Rc<RefCell<State>>,
     notices: Rc<Notices>,
+    /// When the loop wakes by itself.
+    wakes_at: Rc<Cell<Option<Moment>>>,
 }
 
 impl LocalShard {
@@ -66,7 +68,7 @@ impl LocalShard {
         shard.publish_stored(&start.recent);
         let links = LinkTable::new(poll.registry().try_clone()?, Rc::clone(&notices));
         let state = Rc::new(RefCell::new(State { shard, links }));
-        let local = Self { index, hub: Arc::clone(hub), state, notices };
+        let local = Self { index, hub: Arc::clone(hub), state, notices, wakes_at: Rc::default() };
         let readiness = watch(poll.registry().as_fd().try_clone_to_owned()?)?;
         let driver = Driver { local: local.clone(), mailbox, poll, readiness };
         actix_rt::spawn(async move {
@@ -200,6 +202,19 @@ impl LocalShard {
         }
     }
 
+    /// Hands volatile messages to every shard; those of this thread's sessions leave at once.
+    pub async fn deliver_volatile(&self, delivery: &Arc<Delivery>) {
+        self.hub.deliver_to_others(self.index, delivery).await;
+        self.deliver(delivery);
+        let progress = self.run_slice();
+        self.settle();
+        let next = self.state.borrow().shard.next_timeout();
+        let is_early = next.is_some_and(|next| self.wakes_at.get().is_none_or(|wakes_at| next < wakes_at));
+        if progress == Progress::More || is_early {
+            self.notices.ring();
+        }
+    }
+
     fn deliver(&self, delivery: &Delivery) {
         let shard = &mut self.state.borrow_mut().shard;
         for (index, entry) in delivery.entries().iter().enumerate() {
@@ -266,6 +281,7 @@ impl Driver {
     /// Waits for something to do. False when the mailbox is closed.
     async fn wait(&mut self) -> bool {
         let timeout = self.local.state.borrow().shard.next_timeout();
+        self.local.wakes_at.set(timeout);
         let now = self.local.hub.now();
         let pause = timeout.map_or(Duration::from_secs(3600), |timeout| timeout - now);
         tokio::select! {

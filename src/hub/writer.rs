@@ -27,7 +27,11 @@ const FOREIGN_ENTRIES_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long a publisher waits in all. Longer than any commit whose database answers at all: the
 /// queue, then a lock.
-const ANSWER_DEADLINE: Duration = PUBLISH_DEADLINE.saturating_add(STORAGE_BUSY_TIMEOUT).saturating_add(STORAGE_BUSY_TIMEOUT);
+const ANSWER_DEADLINE: Duration =
+    PUBLISH_DEADLINE.saturating_add(STORAGE_BUSY_TIMEOUT).saturating_add(STORAGE_BUSY_TIMEOUT);
+
+/// A commit waits for company at most this part of what the last commit took.
+const GATHER_PART: u32 = 4;
 
 /// The last commit succeeded.
 const HEALTHY: u8 = 0;
@@ -62,6 +66,12 @@ struct Job {
     appends: Vec<Append>,
     deadline: Instant,
     answer: oneshot::Sender<Answer>,
+}
+
+impl Job {
+    fn items(&self) -> usize {
+        self.appends.iter().map(|append| append.publications.len()).sum()
+    }
 }
 
 /// The way to the writer.
@@ -145,6 +155,14 @@ pub struct Writer {
     /// Whether a commit's outcome is unknown, so that the log may hold more than was delivered.
     in_doubt: bool,
     next_prune: Instant,
+    last_commit: LastCommit,
+}
+
+/// What the next commit may expect.
+#[derive(Default)]
+struct LastCommit {
+    jobs: usize,
+    took: Duration,
 }
 
 impl Writer {
@@ -166,6 +184,7 @@ impl Writer {
             delivered: head,
             in_doubt: false,
             next_prune: Instant::now() + PRUNE_INTERVAL,
+            last_commit: LastCommit::default(),
         }
     }
 
@@ -187,17 +206,7 @@ impl Writer {
 
     /// Commits `first` and all that waits behind it, as far as one commit goes.
     fn commit_waiting(&mut self, first: Job) {
-        let mut items = first.appends.len();
-        let mut jobs = vec![first];
-        while items < COMMIT_ITEMS_MAX {
-            match self.inbox.jobs.try_recv() {
-                Ok(job) => {
-                    items += job.appends.iter().map(|append| append.publications.len()).sum::<usize>();
-                    jobs.push(job);
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
-        }
+        let jobs = self.gather(first);
         let now = Instant::now();
         let (jobs, late): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.deadline > now);
         for job in late {
@@ -205,8 +214,33 @@ impl Writer {
             let _ = job.answer.send(Err(StoreError::Busy));
         }
         if !jobs.is_empty() {
+            self.last_commit.jobs = jobs.len();
             self.commit(jobs);
+            self.last_commit.took = now.elapsed();
         }
+    }
+
+    /// Takes what waits. Publishers that were answered together come back one after the other, so
+    /// until about as many are here as last time, a commit waits a little: else the first would get
+    /// a commit of its own and all others would wait for its fsync.
+    fn gather(&self, first: Job) -> Vec<Job> {
+        let mut items = first.items();
+        let mut jobs = vec![first];
+        let wait_until = Instant::now() + self.last_commit.took / GATHER_PART;
+        while items < COMMIT_ITEMS_MAX {
+            let next = match self.inbox.jobs.try_recv() {
+                Ok(job) => Some(job),
+                Err(TryRecvError::Empty) if jobs.len() < self.last_commit.jobs => {
+                    let wait = wait_until.saturating_duration_since(Instant::now());
+                    self.inbox.jobs.recv_timeout(wait).ok()
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+            };
+            let Some(job) = next else { break };
+            items += job.items();
+            jobs.push(job);
+        }
+        jobs
     }
 
     fn commit(&mut self, mut jobs: Vec<Job>) {

@@ -17,6 +17,7 @@ use super::publish::{self, Message};
 use super::streams::parse_selectors;
 use super::{Principal, Refusal};
 use crate::hub::Hub;
+use crate::hub::shard_thread::LocalShard;
 
 /// What a command gave.
 #[derive(Debug, Serialize)]
@@ -39,11 +40,12 @@ pub enum CommandAnswer {
 /// # Errors
 /// [`Refusal::NoSession`] if there is none on this node, else what the command itself refuses.
 pub async fn run(
-    hub: &Arc<Hub>,
+    local: &LocalShard,
     principal: &Principal,
     token: SessionToken,
     command: Command,
 ) -> Result<CommandAnswer, Refusal> {
+    let hub = local.hub();
     let shard = hub.directory.find(&token).ok_or(Refusal::NoSession)?;
     let session = Session { hub, shard, token };
     match command {
@@ -56,7 +58,7 @@ pub async fn run(
         Command::Publish(item) => {
             let message = Message::parse(item, hub.options.message_bytes_max)?;
             let from = session.sender(principal).await?;
-            let receipts = publish::publish(hub, principal, &from, vec![message], None).await?;
+            let receipts = publish::publish(local, principal, &from, vec![message], None).await?;
             receipts.into_iter().next().map(CommandAnswer::Published).ok_or(Refusal::Stopped)
         }
         Command::History(command) => {

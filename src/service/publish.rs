@@ -15,6 +15,7 @@ use santral_schema::publish::{PublishItem, Receipt, ReceiptDurability};
 use super::{Principal, Refusal};
 use crate::hub::Hub;
 use crate::hub::delivery::Delivery;
+use crate::hub::shard_thread::LocalShard;
 use crate::hub::writer::Outcome;
 use crate::ports::store::{Append, Durability, IdempotencyKey};
 
@@ -92,7 +93,7 @@ impl Message {
 /// # Errors
 /// [`Refusal`]; then nothing was published.
 pub async fn publish(
-    hub: &Arc<Hub>,
+    shard: &LocalShard,
     principal: &Principal,
     from: &Sender,
     messages: Vec<Message>,
@@ -108,10 +109,10 @@ pub async fn publish(
         ));
     }
     let mut receipts = vec![None; messages.len()];
-    store(hub, principal, from, &messages, request_key, &mut receipts).await?;
+    store(shard.hub(), principal, from, &messages, request_key, &mut receipts).await?;
     for (message, receipt) in messages.iter().zip(&mut receipts) {
         if message.volatile {
-            *receipt = Some(send_volatile(hub, from, message).await?);
+            *receipt = Some(send_volatile(shard, from, message).await?);
         }
     }
     receipts.into_iter().collect::<Option<Vec<_>>>().ok_or(Refusal::Stopped)
@@ -184,24 +185,25 @@ fn stored_receipt(hub: &Hub, places: impl Iterator<Item = (Offset, Option<u32>)>
     })
 }
 
-async fn send_volatile(hub: &Arc<Hub>, from: &Sender, message: &Message) -> Result<Receipt, Refusal> {
+async fn send_volatile(shard: &LocalShard, from: &Sender, message: &Message) -> Result<Receipt, Refusal> {
+    let hub = shard.hub();
     let (id, receivers) = match &message.target {
-        Target::Channels(_) => (None, deliver_volatile(hub, message.publications(from)).await?),
+        Target::Channels(_) => (None, deliver_volatile(shard, message.publications(from)).await?),
         Target::Connection(connection) => send_direct(hub, from, message, *connection).await,
     };
     let epoch = hub.log_start.epoch.to_string();
     Ok(Receipt { id, epoch, durability: ReceiptDurability::Memory, receivers: Some(receivers) })
 }
 
-async fn deliver_volatile(hub: &Arc<Hub>, publications: Vec<Publication>) -> Result<u32, Refusal> {
+async fn deliver_volatile(shard: &LocalShard, publications: Vec<Publication>) -> Result<u32, Refusal> {
     let at = Hub::wall_clock();
     let entries = publications.into_iter().map(|publication| Arc::new(Entry::volatile(at, publication))).collect();
     let (answer, answered) = oneshot::channel();
-    let delivery = Delivery::new(entries, hub.options.workers, move |receivers| {
+    let delivery = Delivery::new(entries, shard.hub().options.workers, move |receivers| {
         // The publisher may have gone away.
         let _ = answer.send(receivers.iter().fold(0_u32, |sum, count| sum.saturating_add(*count)));
     });
-    hub.deliver(&delivery).await;
+    shard.deliver_volatile(&delivery).await;
     answered.await.map_err(|_| Refusal::Stopped)
 }
 

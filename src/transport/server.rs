@@ -65,8 +65,10 @@ pub fn start(
         .shutdown_timeout(1)
         .listen("santral", listener, move || {
             let shard = start_shard(&hub, &mailboxes);
-            let app =
-                App::new().configure(|config| http::configure(config, &shard)).wrap(from_fn(http::request_id::stamp)).wrap(from_fn(hold_back));
+            let app = App::new()
+                .configure(|config| http::configure(config, &shard))
+                .wrap(from_fn(http::request_id::stamp))
+                .wrap(from_fn(hold_back));
             let app = map_config(app.into_factory(), |()| AppConfig::default());
             let http = HttpService::build()
                 .client_request_timeout(REQUEST_HEAD_DEADLINE)
