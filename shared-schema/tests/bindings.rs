@@ -22,10 +22,7 @@ fn the_typescript_types_are_fresh() {
         fs::write(&path, &text).expect("the bindings can be written");
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == text,
-        "bindings/santral.ts is stale; run: SANTRAL_UPDATE_DOCS=1 cargo test -p santral-schema"
-    );
+    assert!(committed == text, "bindings/santral.ts is stale; run: SANTRAL_UPDATE_DOCS=1 cargo test -p santral-schema");
 }
 
 #[test]

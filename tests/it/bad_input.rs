@@ -49,9 +49,37 @@ fn command(body: &str) -> Request {
 fn what_is_not_json_is_refused_at_every_door() {
     let watched = Watched::start();
     for body in [
-        "", " ", "{", "[", "]", "nul", "True", "'a'", "\"", "\"\\x\"", "\"\\u12\"", "01", "1.", ".5", "+1", "1e", "NaN",
-        "Infinity", "-", "[1,]", "[,1]", "{\"a\":1,}", "{a:1}", "{\"a\" 1}", "1 2", "{}{}", "// 1", "\u{feff}1",
-        "\"a\nb\"", "\u{0}", "undefined",
+        "",
+        " ",
+        "{",
+        "[",
+        "]",
+        "nul",
+        "True",
+        "'a'",
+        "\"",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "01",
+        "1.",
+        ".5",
+        "+1",
+        "1e",
+        "NaN",
+        "Infinity",
+        "-",
+        "[1,]",
+        "[,1]",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{\"a\" 1}",
+        "1 2",
+        "{}{}",
+        "// 1",
+        "\u{feff}1",
+        "\"a\nb\"",
+        "\u{0}",
+        "undefined",
     ] {
         for path in ["/api/broadcast", "/api/publish", "/api/events", &format!("/api/sessions/{TOKEN}/commands")] {
             watched.refuses(&post_json(path, body), "invalid_json");
@@ -69,20 +97,46 @@ fn what_is_not_json_is_refused_at_every_door() {
 fn json_of_another_shape_is_refused() {
     let watched = Watched::start();
     for item in [
-        "null", "1", "\"a\"", "true", "{}", "[[]]", "[1]", "[null]", r#"{"channel":"a"}"#, r#"{"channel":1,"data":1}"#,
-        r#"{"channel":["a"],"data":1}"#, r#"{"channels":"a","data":1}"#, r#"{"channels":[1],"data":1}"#,
-        r#"{"channel":"a","data":1,"volatile":"true"}"#, r#"{"channel":"a","data":1,"volatile":1}"#,
-        r#"{"channel":"a","data":1,"event":7}"#, r#"{"channel":"a","data":1,"extra":1}"#,
-        r#"{"Channel":"a","data":1}"#, r#"{"channel":"a","data":1,"id":"x"}"#, r#"{"channel":"a","data":1,"at":"x"}"#,
-        r#"{"channel":"a","channel":"b","data":1}"#, r#"{"channel":"a","data":1,"data":2}"#,
-        r#"{"channel":"a","data":1,"key":1}"#, r#"[{"channel":"a","data":1},{"channel":"a"}]"#,
+        "null",
+        "1",
+        "\"a\"",
+        "true",
+        "{}",
+        "[[]]",
+        "[1]",
+        "[null]",
+        r#"{"channel":"a"}"#,
+        r#"{"channel":1,"data":1}"#,
+        r#"{"channel":["a"],"data":1}"#,
+        r#"{"channels":"a","data":1}"#,
+        r#"{"channels":[1],"data":1}"#,
+        r#"{"channel":"a","data":1,"volatile":"true"}"#,
+        r#"{"channel":"a","data":1,"volatile":1}"#,
+        r#"{"channel":"a","data":1,"event":7}"#,
+        r#"{"channel":"a","data":1,"extra":1}"#,
+        r#"{"Channel":"a","data":1}"#,
+        r#"{"channel":"a","data":1,"id":"x"}"#,
+        r#"{"channel":"a","data":1,"at":"x"}"#,
+        r#"{"channel":"a","channel":"b","data":1}"#,
+        r#"{"channel":"a","data":1,"data":2}"#,
+        r#"{"channel":"a","data":1,"key":1}"#,
+        r#"[{"channel":"a","data":1},{"channel":"a"}]"#,
     ] {
         watched.refuses(&publish(item), "invalid_json");
         watched.refuses(&command(&format!(r#"{{"publish":{item}}}"#)), "invalid_json");
     }
     for body in [
-        "[]", "null", "\"a\"", r#"{"channels":"a"}"#, r#"{"channels":[null]}"#, r#"{"format":"xml"}"#,
-        r#"{"presence":"1"}"#, r#"{"pad":1}"#, r#"{"unknown":1}"#, r#"{"session":1}"#, r#"{"pad":true,"pad":true}"#,
+        "[]",
+        "null",
+        "\"a\"",
+        r#"{"channels":"a"}"#,
+        r#"{"channels":[null]}"#,
+        r#"{"format":"xml"}"#,
+        r#"{"presence":"1"}"#,
+        r#"{"pad":1}"#,
+        r#"{"unknown":1}"#,
+        r#"{"session":1}"#,
+        r#"{"pad":true,"pad":true}"#,
     ] {
         watched.refuses(&post_json("/api/events", body), "invalid_json");
     }
@@ -208,7 +262,8 @@ fn numbers_beyond_every_range_are_passed_on_as_text_or_refused_where_they_count(
 #[test]
 fn a_body_that_trickles_is_cut_off_after_ten_seconds() {
     let watched = Watched::start();
-    let head = "POST /api/broadcast HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n\"";
+    let head =
+        "POST /api/broadcast HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n\"";
     let started = Instant::now();
     let mut slow = Wire::connect(watched.santral.address, deadline()).expect("it connects");
     slow.write(head.as_bytes(), deadline()).expect("the server reads");
@@ -260,7 +315,11 @@ fn a_body_needs_no_length_but_must_be_there() {
     let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n1\r\n[\r\n2;x=y\r\n7]\r\n0\r\n\r\n");
     assert!(raw(&chunked).starts_with("HTTP/1.1 200"));
     assert_eq!(next(&mut watched.watcher).data, "[7]");
-    for bad in ["Content-Length: 1\r\nTransfer-Encoding: chunked", "Content-Length: 1\r\nContent-Length: 2", "Content-Length: -1"] {
+    for bad in [
+        "Content-Length: 1\r\nTransfer-Encoding: chunked",
+        "Content-Length: 1\r\nContent-Length: 2",
+        "Content-Length: -1",
+    ] {
         let answer = raw(&format!("{head}{bad}\r\n\r\n1"));
         assert!(answer.starts_with("HTTP/1.1 400"), "{bad}: {answer}");
     }
@@ -274,9 +333,16 @@ fn what_is_no_http_request_ends_its_connection_and_nothing_else() {
     let many_headers = format!("GET /health HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-A: b\r\n".repeat(500));
     let long_path = format!("GET /{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "x".repeat(200_000));
     for request in [
-        "\r\n\r\nhello\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /\u{0} HTTP/1.1\r\n\r\n",
-        "GET /a b HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nBad Header: x\r\n\r\n", "GET / HTTP/1.1\r\n: x\r\n\r\n",
-        long_header.as_str(), &many_headers, &long_path,
+        "\r\n\r\nhello\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        "GET /\u{0} HTTP/1.1\r\n\r\n",
+        "GET /a b HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nBad Header: x\r\n\r\n",
+        "GET / HTTP/1.1\r\n: x\r\n\r\n",
+        long_header.as_str(),
+        &many_headers,
+        &long_path,
     ] {
         let answer = send_raw(watched.santral.address, request.as_bytes(), PATIENCE).unwrap_or_default();
         let answer = String::from_utf8_lossy(&answer).into_owned();
@@ -291,7 +357,10 @@ fn what_is_no_http_request_ends_its_connection_and_nothing_else() {
 fn pipelined_requests_are_answered_in_order() {
     let watched = Watched::start();
     let post = |body: &str| {
-        format!("POST /api/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        format!(
+            "POST /api/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
     };
     let requests = [
         post("[]"),
@@ -350,7 +419,8 @@ fn a_get_with_a_body_is_answered_like_one_without() {
     let request = Request::get("/api/channels").body("{\"limit\":0}");
     let request = request.header("Content-Length", "11");
     assert_eq!(send(&watched.santral, &request).status, 200);
-    let stream = Request::get("/api/events").header("Accept", "text/event-stream").header("Content-Length", "3").body("abc");
+    let stream =
+        Request::get("/api/events").header("Accept", "text/event-stream").header("Content-Length", "3").body("abc");
     let mut client = SseClient::open_with(watched.santral.address, &stream, PATIENCE).expect("the stream opens");
     assert_eq!(next(&mut client).event_type, "hello");
     watched.assert_untouched();
@@ -361,10 +431,12 @@ fn a_get_with_a_body_is_answered_like_one_without() {
 fn odd_percent_encodings_in_paths_find_no_door() {
     let watched = Watched::start();
     let published = |path: &str| -> Response { send(&watched.santral, &Request::get(path)) };
-    for path in ["/api/%", "/api/%2", "/api/%zz", "/%2e%2e/etc/passwd", "/api/channels%2Fa%2Fhistory", "//api/channels"] {
+    for path in ["/api/%", "/api/%2", "/api/%zz", "/%2e%2e/etc/passwd", "/api/channels%2Fa%2Fhistory", "//api/channels"]
+    {
         assert_refused(&published(path), "not_found");
     }
-    for name in ["%", "%2", "%zz", "%00", "%FF", "%C0%AF", "%E2%80%A8", "a%2A", "%2E%2E", "..", "a%20b", "a+b", "%2Fa"] {
+    for name in ["%", "%2", "%zz", "%00", "%FF", "%C0%AF", "%E2%80%A8", "a%2A", "%2E%2E", "..", "a%20b", "a+b", "%2Fa"]
+    {
         assert_refused(&published(&format!("/api/channels/{name}/history")), "invalid_channel");
         assert_refused(&published(&format!("/api/channels/{name}/presence")), "invalid_channel");
     }
@@ -382,7 +454,9 @@ fn odd_percent_encodings_in_paths_find_no_door() {
 #[test]
 fn a_stream_takes_every_position_that_a_header_can_hold() {
     let watched = Watched::start();
-    for position in ["1e309", "-1", "00000000-0.4294967296", "00000000-18446744073709551616", &"9".repeat(4_000), "\u{15f}"] {
+    for position in
+        ["1e309", "-1", "00000000-0.4294967296", "00000000-18446744073709551616", &"9".repeat(4_000), "\u{15f}"]
+    {
         let (mut client, _, hello) = watched.santral.greet("/api/events", &[("Last-Event-ID", position)]);
         assert_eq!(hello["recovered"], false);
         assert_eq!(json(&next(&mut client).data)["requested"], position);

@@ -17,4 +17,5 @@ mod publish;
 mod sessions;
 mod sse;
 mod store_contract;
+mod streams_in_virtual_time;
 mod support;

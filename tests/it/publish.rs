@@ -3,8 +3,10 @@
 mod idempotency;
 mod targets;
 
+use santral_testkit::http::Request;
+
 use crate::support::contract::{assert_refused, expect_silence, json, next, next_data, send, text};
-use crate::support::{Santral, id_of, post_json};
+use crate::support::{Santral, id_of};
 
 /// JSON texts that a server which parses and writes anew would change.
 const AWKWARD: &[&str] = &[
@@ -244,16 +246,12 @@ fn a_locked_database_refuses_stored_messages_and_lets_volatile_ones_pass() {
 fn a_message_of_another_media_type_is_refused() {
     let santral = Santral::start();
     for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""] {
-        let request = santral_testkit::http::Request::post("/api/broadcast", "1").header("Content-Type", content_type);
+        let request = Request::post("/api/broadcast", "1").header("Content-Type", content_type);
         assert_refused(&send(&santral, &request), "unsupported_media_type");
     }
-    assert_refused(
-        &send(&santral, &santral_testkit::http::Request::post("/api/publish", "1")),
-        "unsupported_media_type",
-    );
+    assert_refused(&send(&santral, &Request::post("/api/publish", "1")), "unsupported_media_type");
     for content_type in ["application/json; charset=utf-8", "APPLICATION/JSON"] {
-        let request = santral_testkit::http::Request::post("/api/broadcast", "1").header("Content-Type", content_type);
+        let request = Request::post("/api/broadcast", "1").header("Content-Type", content_type);
         assert_eq!(send(&santral, &request).status, 200);
     }
-    let _ = post_json;
 }

@@ -70,7 +70,7 @@ fn a_stream_is_these_bytes() {
         let path = format!("/api/events?channel=a&pad=1&format={format}");
         let mut wire = Wire::open(&santral, &path);
         let hello = wire.read_until("\n\n");
-        let connection = text(&json(&hello[hello.find('{').expect("hello is JSON")..].trim_end())["connection"]);
+        let connection = text(&json(hello[hello.find('{').expect("hello is JSON")..].trim_end())["connection"]);
         santral.publish(r#"{"channel":"a","data":"Merhaba"}"#);
         santral.publish("{\"channel\":\"a\",\"event\":\"b.c\",\"data\":{\"x\":\r\n1,\n\"y\":\r2}}");
         santral.publish(r#"{"channel":"a","data":3,"volatile":true}"#);

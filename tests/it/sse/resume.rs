@@ -50,7 +50,6 @@ fn an_empty_position_is_none() {
 fn replay_and_live_messages_meet_without_hole_or_double() {
     let santral = Santral::start_with(&[("SANTRAL_WORKERS", "2")]);
     let first = publish_numbers(&santral, "a", 0..300);
-    let running = std::sync::atomic::AtomicBool::new(true);
     let expected: Vec<String> = std::thread::scope(|scope| {
         let publisher = scope.spawn(|| publish_numbers(&santral, "a", 300..700));
         for _ in 0..6 {
@@ -59,7 +58,6 @@ fn replay_and_live_messages_meet_without_hole_or_double() {
                 next_data(&mut client, 500).iter().map(|data| data.parse().expect("a number")).collect();
             assert_eq!(numbers, (1..=500).collect::<Vec<_>>());
         }
-        running.store(false, std::sync::atomic::Ordering::Relaxed);
         publisher.join().expect("the publisher does not panic")
     });
     assert_eq!(expected.len(), 400);
