@@ -30,6 +30,7 @@ fn a_thousand_clients_that_never_read_cost_little_and_slow_nobody() {
     let received = data_up_to(&mut healthy, &last);
     assert!(received == sent, "the healthy client has {} of {} messages", received.len(), sent.len());
     let grown = node.memory_kib().saturating_sub(before);
+    println!("{STALLED} stalled clients took {grown} KiB");
     assert!(grown < STALLED * KIB_PER_STALLED_CLIENT, "{grown} KiB for {STALLED} stalled clients");
     // The kernel gives up on each after ten seconds (TCP_USER_TIMEOUT).
     let only_the_healthy_one_is_left = || (node.health()["streams"] == 1).then_some(());
