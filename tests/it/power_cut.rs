@@ -102,13 +102,8 @@ fn stored_in(image: &Path, durability: Durability) -> Result<HashSet<String>, St
     let file = image.join("santral.db");
     let url = format!("sqlite:{}", file.display());
     let log = open(&StoreOptions { url, durability, readers: 1 }).map_err(|error| error.to_string())?;
-    let query = PageQuery {
-        selectors: Vec::new(),
-        after: 0,
-        upto: log.state.head,
-        entries_max: 100_000,
-        bytes_max: 1 << 30,
-    };
+    let query =
+        PageQuery { selectors: Vec::new(), after: 0, upto: log.state.head, entries_max: 100_000, bytes_max: 1 << 30 };
     let page = log.reader.page(&query).map_err(|error| error.to_string())?;
     drop(log);
     check_integrity(&file)?;
