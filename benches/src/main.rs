@@ -72,6 +72,8 @@ enum Commands {
     Connect,
     /// CPU per relayed publication.
     Relay,
+    /// The engine with one channel and with 100,000.
+    Feeds,
     /// Everything above.
     All,
     /// The floor server.
@@ -127,6 +129,7 @@ fn execute(cli: Cli) -> Result<bool> {
         Commands::Publish => run_one(&cli, runs::publish::run)?,
         Commands::Connect => run_one(&cli, runs::connect::run)?,
         Commands::Relay => run_one(&cli, runs::relay::run)?,
+        Commands::Feeds => run_one(&cli, runs::feeds::run)?,
     };
     print_report(&sections);
     let figures = sections.iter().flat_map(|section| &section.figures);
@@ -138,7 +141,7 @@ fn run_one(cli: &Cli, run: Run) -> Result<Vec<Section>> {
 }
 
 fn run_all(bench: &Bench) -> Result<Vec<Section>> {
-    let runs: [Run; 7] = [
+    let runs: [Run; 8] = [
         runs::sustained::run,
         runs::idle::run,
         runs::stalled::run,
@@ -146,6 +149,7 @@ fn run_all(bench: &Bench) -> Result<Vec<Section>> {
         runs::publish::run,
         runs::connect::run,
         runs::relay::run,
+        runs::feeds::run,
     ];
     let pause = Duration::from_millis(runs::fanout::PAUSE_MS);
     let mut sections = vec![runs::fanout::run(bench, &[1_000, 10_000], pause)?];

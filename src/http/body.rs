@@ -1,5 +1,8 @@
 //! Request bodies: bounded in size and in time, before anything is parsed.
 
+use std::pin::pin;
+use std::task::Poll;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
@@ -27,8 +30,12 @@ pub async fn read_json_text(
     if announced.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > bytes_max) {
         return Err(ApiError::BodyTooLarge(bytes_max));
     }
-    let bytes = actix_rt::time::timeout(BODY_DEADLINE, collect(payload, bytes_max)).await;
-    let bytes = bytes.map_err(|_| ApiError::BodyTimeout)??;
+    let mut body = pin!(collect(payload, bytes_max));
+    // A small body has come with its head, and then needs no timer.
+    let bytes = match futures_util::poll!(body.as_mut()) {
+        Poll::Ready(bytes) => bytes?,
+        Poll::Pending => actix_rt::time::timeout(BODY_DEADLINE, body).await.map_err(|_| ApiError::BodyTimeout)??,
+    };
     let text = String::from_utf8(bytes.into()).map_err(|_| ApiError::InvalidJson("it is not UTF-8".to_owned()))?;
     Ok(BodyText(text))
 }

@@ -33,6 +33,9 @@ const ANSWER_DEADLINE: Duration =
 /// A commit waits for company at most this part of what the last commit took.
 const GATHER_PART: u32 = 4;
 
+/// And at most so long, whatever a commit that hung took.
+const GATHER_MAX: Duration = Duration::from_millis(10);
+
 /// The last commit succeeded.
 const HEALTHY: u8 = 0;
 /// The last commit met a lock.
@@ -226,7 +229,7 @@ impl Writer {
     fn gather(&self, first: Job) -> Vec<Job> {
         let mut items = first.items();
         let mut jobs = vec![first];
-        let wait_until = Instant::now() + self.last_commit.took / GATHER_PART;
+        let wait_until = Instant::now() + (self.last_commit.took / GATHER_PART).min(GATHER_MAX);
         while items < COMMIT_ITEMS_MAX {
             let next = match self.inbox.jobs.try_recv() {
                 Ok(job) => Some(job),

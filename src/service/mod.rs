@@ -81,7 +81,7 @@ pub enum Refusal {
     #[error("there is no such session")]
     NoSession,
     /// The log.
-    #[error("{0}; nothing was published")]
+    #[error("{0}; the message is not acknowledged")]
     Store(#[from] StoreError),
     /// The server is about to stop.
     #[error("the server is about to stop")]

@@ -6,16 +6,21 @@
 //! shuts the connection down, the socket moves to the shard of this thread instead.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use actix_rt::net::TcpStream;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use santral_core::limits::{BODY_DEADLINE, REQUEST_HEAD_DEADLINE};
 
 use santral_core::session::SessionKey;
 
@@ -92,24 +97,63 @@ impl Drop for Handover {
     }
 }
 
+/// How long a request may take from its first byte to the first byte of its answer.
+///
+/// actix-http times the head of a connection's first request only; without this, a client could
+/// hold a kept-alive connection for ever with a second head that never ends.
+#[derive(Default)]
+struct Patience {
+    /// When the first byte came since the last answer.
+    asked_at: Option<Instant>,
+    /// Set for the request that was first seen; it is moved when it rings, not for each request.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    /// Ready when the request in hand has had its time.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(end) = self.asked_at.map(|asked_at| asked_at + REQUEST_DEADLINE) else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        while timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= end {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(end);
+        }
+        Poll::Pending
+    }
+}
+
+/// Head, body, and the longest answer: a publish whose database hangs.
+const REQUEST_DEADLINE: Duration = REQUEST_HEAD_DEADLINE.saturating_add(BODY_DEADLINE).saturating_add(BODY_DEADLINE);
+
 /// An accepted socket that may leave.
 pub struct DetachableStream {
     /// `None` once it has left.
     stream: Option<TcpStream>,
     ticket: Ticket,
+    patience: Patience,
 }
 
 impl DetachableStream {
     /// Wraps an accepted socket.
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream: Some(stream), ticket: Ticket::default() }
+        Self { stream: Some(stream), ticket: Ticket::default(), patience: Patience::default() }
     }
 
     /// The ticket of this connection.
     #[must_use]
     pub fn ticket(&self) -> Ticket {
         self.ticket.clone()
+    }
+
+    /// Notes that an answer is on its way.
+    fn answered(mut self: Pin<&mut Self>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.patience.asked_at = None;
+        }
+        written
     }
 
     fn poll_stream<T>(
@@ -125,21 +169,32 @@ impl DetachableStream {
 
 impl AsyncRead for DetachableStream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.poll_stream(|stream| stream.poll_read(context, buffer))
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut *this).poll_stream(|stream| stream.poll_read(context, buffer));
+        if buffer.filled().len() > before {
+            this.patience.asked_at.get_or_insert_with(Instant::now);
+        }
+        match this.patience.poll_end(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => read,
+        }
     }
 }
 
 impl AsyncWrite for DetachableStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_stream(|stream| stream.poll_write(context, bytes))
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.as_mut().poll_stream(|stream| stream.poll_write(context, bytes));
+        self.answered(written)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_stream(|stream| stream.poll_write_vectored(context, slices))
+        let written = self.as_mut().poll_stream(|stream| stream.poll_write_vectored(context, slices));
+        self.answered(written)
     }
 
     fn is_write_vectored(&self) -> bool {

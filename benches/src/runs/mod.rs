@@ -2,6 +2,7 @@
 
 pub mod connect;
 pub mod fanout;
+pub mod feeds;
 pub mod idle;
 pub mod publish;
 pub mod relay;
