@@ -9,7 +9,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use indexmap::IndexSet;
+use indexmap::IndexMap;
 use slotmap::{SlotMap, new_key_type};
 
 use crate::names::{ChannelName, Selector};
@@ -21,8 +21,9 @@ new_key_type! {
     pub(crate) struct FeedKey;
 }
 
-/// Sessions in a stable order; the keys are our own, so a fixed hasher is safe and keeps runs equal.
-type Followers = IndexSet<SessionKey, BuildHasherDefault<DefaultHasher>>;
+/// Sessions in a stable order, each with the first `seq` that it follows; the keys are our own, so a
+/// fixed hasher is safe and keeps runs equal.
+type Followers = IndexMap<SessionKey, Seq, BuildHasherDefault<DefaultHasher>>;
 
 /// What a feed carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +81,9 @@ impl Feeds {
     }
 
     /// Makes `session` follow `topic` and returns the feed; following twice changes nothing.
-    pub(crate) fn follow(&mut self, topic: &Topic, session: SessionKey) -> FeedKey {
+    pub(crate) fn follow(&mut self, topic: &Topic, session: SessionKey, since: Seq) -> FeedKey {
         let key = self.find(topic).unwrap_or_else(|| self.create(topic.clone()));
-        self.feeds[key].followers.insert(session);
+        self.feeds[key].followers.entry(session).or_insert(since);
         key
     }
 
@@ -226,7 +227,7 @@ mod tests {
                 let (topic, session) = (Topic::Messages(selector(what)), sessions[who]);
                 match action {
                     0 => {
-                        feeds.follow(&topic, session);
+                        feeds.follow(&topic, session, 0);
                         follows.retain(|known| *known != (selector(what), session));
                         follows.push((selector(what), session));
                     }
@@ -254,7 +255,7 @@ mod tests {
                 for (wanted, session) in &follows {
                     let key = feeds.find(&Topic::Messages(wanted.clone())).expect("it has a follower");
                     let feed = feeds.get(key).expect("just found");
-                    prop_assert!(feed.followers.contains(session));
+                    prop_assert!(feed.followers.contains_key(session));
                     let found: Vec<Seq> = feed.recent.iter().copied().filter(|&seq| seq >= oldest).collect();
                     let expected = items.iter().filter(|(_, channel)| wanted.matches(channel)).map(|&(seq, _)| seq);
                     prop_assert_eq!(found, expected.collect::<Vec<_>>());

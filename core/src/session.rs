@@ -77,8 +77,8 @@ pub(crate) struct Session {
     pub(crate) next_seq: Seq,
     /// What must leave before anything else: the rest of a frame, or frames of the server's own.
     pub(crate) outgoing: Bytes,
-    /// Feeds with items for the pass under way.
-    pub(crate) dirty: Vec<FeedKey>,
+    /// Feeds with items for the pass under way, and the first item of each that concerns the session.
+    pub(crate) dirty: Vec<(FeedKey, Seq)>,
     /// Whether the next visit must look at all feeds, not only the dirty ones.
     pub(crate) look_everywhere: bool,
     /// Whether it stands in one of the shard's queues.

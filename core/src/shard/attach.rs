@@ -257,7 +257,7 @@ impl Shard {
     }
 
     fn follow_topic(&mut self, key: SessionKey, topic: &Topic, since_seq: u64, since: Offset) -> bool {
-        let feed = self.feeds.follow(topic, key);
+        let feed = self.feeds.follow(topic, key, since_seq);
         let session = &mut self.sessions[key];
         let is_new = session.subscription(feed).is_none();
         if is_new {
@@ -277,6 +277,7 @@ impl Shard {
             return;
         };
         let subscription = session.subscriptions.swap_remove(index);
+        session.dirty.retain(|&(dirty, _)| dirty != feed);
         self.release_feed(key, subscription);
     }
 

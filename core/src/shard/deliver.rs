@@ -143,7 +143,7 @@ impl Shard {
                 continue;
             };
             feed.dirty = false;
-            for &follower in &feed.followers {
+            for (&follower, &since) in &feed.followers {
                 let Some(session) = self.sessions.get_mut(follower) else {
                     continue;
                 };
@@ -151,7 +151,7 @@ impl Shard {
                 if session.phase != Phase::Current {
                     continue;
                 }
-                session.dirty.push(key);
+                session.dirty.push((key, since));
                 if !session.queued {
                     session.queued = true;
                     session.has_seen(seen, seen_head);

@@ -256,7 +256,7 @@ impl Shard {
         let Some(feed) = self.feeds.of_channel(channel) else {
             return (Vec::new(), 0);
         };
-        let sessions = feed.followers.iter().filter_map(|&key| self.sessions.get(key));
+        let sessions = feed.followers.keys().filter_map(|&key| self.sessions.get(key));
         let present =
             sessions.take(limit).map(|session| Present { user: session.user.clone(), connection: session.connection });
         (present.collect(), feed.followers.len())
@@ -344,8 +344,9 @@ impl Shard {
                 count += feed.followers.len();
                 continue;
             }
-            let counted = |key: &SessionKey| followed[..index].iter().any(|earlier| earlier.followers.contains(key));
-            count += feed.followers.iter().filter(|key| Some(*key) != excepted && !counted(key)).count();
+            let counted =
+                |key: &SessionKey| followed[..index].iter().any(|earlier| earlier.followers.contains_key(key));
+            count += feed.followers.keys().filter(|key| Some(*key) != excepted && !counted(key)).count();
         }
         u32::try_from(count).unwrap_or(u32::MAX)
     }

@@ -75,11 +75,8 @@ impl Shard {
                 add(subscription.feed, subscription.since_seq);
             }
         } else {
-            for &feed in &session.dirty {
-                // A feed that was unfollowed since it got dirty concerns the session no more.
-                if let Some(subscription) = session.subscription(feed) {
-                    add(feed, subscription.since_seq);
-                }
+            for &(feed, since_seq) in &session.dirty {
+                add(feed, since_seq);
             }
         }
         if feeds > 1 {

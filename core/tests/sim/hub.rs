@@ -149,9 +149,10 @@ impl World {
                 if strange || !matches!(resume, Some(ResumeFrom::Position(_))) {
                     owner.repeats = true;
                     owner.excused_to = self.facts.chains[chain].directs.len();
+                    // Who names no position of its own is owed nothing behind it.
+                    owner.owed_inbox_gap = false;
                 }
                 if strange {
-                    owner.owed_inbox_gap = false;
                     (owner.chain, owner.next_direct) = (Some(chain), 0);
                 }
                 chain
