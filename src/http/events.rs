@@ -88,11 +88,10 @@ async fn open(request: &HttpRequest, shard: &LocalShard, mut wanted: StreamReque
 
 /// Whether a refusal passes by itself, and what `bye` calls it.
 fn passing_reason(refusal: &Refusal) -> Option<DisconnectReason> {
-    match refusal {
-        Refusal::Draining => Some(DisconnectReason::Draining),
-        Refusal::Full => Some(DisconnectReason::LimitReached),
-        _ => None,
+    if *refusal == Refusal::Draining {
+        return Some(DisconnectReason::Draining);
     }
+    (*refusal == Refusal::Full).then_some(DisconnectReason::LimitReached)
 }
 
 /// A browser's own EventSource gives up for good at any error status; an SDK names itself.

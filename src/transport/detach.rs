@@ -21,7 +21,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use santral_core::limits::{BODY_DEADLINE, REQUEST_HEAD_DEADLINE};
-
 use santral_core::session::SessionKey;
 
 use crate::hub::StreamSlot;
