@@ -172,7 +172,7 @@ fn the_project_names_no_place_outside_of_itself() {
     for path in tracked_text_files() {
         let text = fs::read_to_string(root().join(&path)).unwrap_or_default();
         // Put together here, so that this file does not name them.
-        for word in [["..", "/shared"].concat(), ["/ro", "ot/"].concat(), ["/wo", "rk/"].concat()] {
+        for word in [["..", "/shared/"].concat(), ["/ro", "ot/"].concat(), ["/wo", "rk/"].concat()] {
             if text.contains(&word) {
                 broken.push(format!("{path} names {word}"));
             }
