@@ -10,7 +10,7 @@ use santral_core::entry::Entry;
 /// What happens when every shard has taken the entries: gets the receivers of each.
 type Completion = Box<dyn FnOnce(&[u32]) + Send>;
 
-/// Entries that every shard must take. The last shard completes the delivery.
+/// Entries that every shard must take, a [`ShardPart`] each. The last shard completes the delivery.
 pub struct Delivery {
     entries: Vec<Arc<Entry>>,
     receivers: Vec<AtomicU32>,
@@ -27,19 +27,14 @@ impl Delivery {
         Arc::new(Self { entries, receivers, shards_left: AtomicUsize::new(shards), completion })
     }
 
-    /// The entries, in order.
+    /// One shard's part. The shard is done with the entries when it drops its part: also one that
+    /// has stopped with the part unread, so a publisher is answered while the server stops.
     #[must_use]
-    pub fn entries(&self) -> &[Arc<Entry>] {
-        &self.entries
+    pub fn part(self: &Arc<Self>) -> ShardPart {
+        ShardPart(Arc::clone(self))
     }
 
-    /// Adds what one shard counted for the entry at `index`.
-    pub fn add_receivers(&self, index: usize, count: u32) {
-        self.receivers[index].fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// One shard is done with all entries. Each shard must say so once.
-    pub fn shard_done(&self) {
+    fn shard_done(&self) {
         if self.shards_left.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
@@ -48,5 +43,42 @@ impl Delivery {
             let receivers: Vec<u32> = self.receivers.iter().map(|count| count.load(Ordering::Relaxed)).collect();
             completion(&receivers);
         }
+    }
+}
+
+/// What one shard has to do for a [`Delivery`].
+pub struct ShardPart(Arc<Delivery>);
+
+impl ShardPart {
+    /// The entries, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[Arc<Entry>] {
+        &self.0.entries
+    }
+
+    /// Adds what this shard counted for the entry at `index`.
+    pub fn add_receivers(&self, index: usize, count: u32) {
+        self.0.receivers[index].fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+impl Drop for ShardPart {
+    fn drop(&mut self) {
+        self.0.shard_done();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_publisher_is_answered_although_a_shard_stopped_with_its_part_unread() {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        let delivery = Delivery::new(Vec::new(), 2, move |receivers| answer.send(receivers.len()).expect("awaited"));
+        drop(delivery.part());
+        assert!(answered.try_recv().is_err(), "one shard is still at work");
+        drop(delivery.part());
+        assert_eq!(answered.try_recv(), Ok(0));
     }
 }

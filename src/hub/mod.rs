@@ -25,7 +25,7 @@ use santral_core::shard::Shard;
 use santral_core::time::Moment;
 
 use crate::ports::store::{Durability, LogReader};
-use delivery::Delivery;
+use delivery::{Delivery, ShardPart};
 use directory::Directory;
 use writer::WriterQueue;
 
@@ -35,7 +35,7 @@ type ShardCall = Box<dyn FnOnce(&mut Shard, Moment) + Send>;
 /// What a shard finds in its mailbox.
 pub enum Mail {
     /// Entries to deliver, in offset order.
-    Deliver(Arc<Delivery>),
+    Deliver(ShardPart),
     /// Something to do with the shard.
     Call(ShardCall),
 }
@@ -171,17 +171,17 @@ impl Hub {
     /// for the writer's thread only.
     pub fn deliver_blocking(&self, delivery: &Arc<Delivery>) {
         for mailbox in &self.mailboxes {
-            if mailbox.blocking_send(Mail::Deliver(Arc::clone(delivery))).is_err() {
-                delivery.shard_done();
-            }
+            // A shard that has stopped drops its part.
+            let _ = mailbox.blocking_send(Mail::Deliver(delivery.part()));
         }
     }
 
     /// Hands volatile messages to every shard but one, which the caller serves itself.
     pub async fn deliver_to_others(&self, own: usize, delivery: &Arc<Delivery>) {
         for (index, mailbox) in self.mailboxes.iter().enumerate() {
-            if index != own && mailbox.send(Mail::Deliver(Arc::clone(delivery))).await.is_err() {
-                delivery.shard_done();
+            if index != own {
+                // A shard that has stopped drops its part.
+                let _ = mailbox.send(Mail::Deliver(delivery.part())).await;
             }
         }
     }

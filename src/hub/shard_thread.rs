@@ -24,7 +24,7 @@ use santral_core::shard::{AttachRequest, Attached, Effect, PageRequest, Presence
 use santral_core::time::Moment;
 use santral_schema::reason::DisconnectReason;
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, ShardPart};
 use super::links::{BodyPipe, BodyReader, LinkEvent, LinkTable, Notices};
 use super::{Hub, Mail, StreamSlot};
 use crate::ports::store::PageQuery;
@@ -197,7 +197,7 @@ impl LocalShard {
 
     fn take_mail(&self, mail: Mail) {
         match mail {
-            Mail::Deliver(delivery) => self.deliver(&delivery),
+            Mail::Deliver(part) => self.deliver(part),
             Mail::Call(call) => self.with(|shard, now| call(shard, now)),
         }
     }
@@ -205,7 +205,7 @@ impl LocalShard {
     /// Hands volatile messages to every shard; those of this thread's sessions leave at once.
     pub async fn deliver_volatile(&self, delivery: &Arc<Delivery>) {
         self.hub.deliver_to_others(self.index, delivery).await;
-        self.deliver(delivery);
+        self.deliver(delivery.part());
         let progress = self.run_slice();
         self.settle();
         let next = self.state.borrow().shard.next_timeout();
@@ -215,12 +215,11 @@ impl LocalShard {
         }
     }
 
-    fn deliver(&self, delivery: &Delivery) {
+    fn deliver(&self, part: ShardPart) {
         let shard = &mut self.state.borrow_mut().shard;
-        for (index, entry) in delivery.entries().iter().enumerate() {
-            delivery.add_receivers(index, shard.publish(entry));
+        for (index, entry) in part.entries().iter().enumerate() {
+            part.add_receivers(index, shard.publish(entry));
         }
-        delivery.shard_done();
     }
 
     fn run_slice(&self) -> Progress {
