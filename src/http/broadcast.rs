@@ -31,7 +31,7 @@ struct BroadcastQuery {
 /// `POST /api/broadcast`.
 ///
 /// # Errors
-/// [`ApiError`]; then nothing was published.
+/// [`ApiError`]; then nothing was published, save after `storage_failed`, when nobody knows.
 pub async fn post(
     request: HttpRequest,
     payload: web::Payload,

@@ -22,7 +22,7 @@ struct PublishQuery {}
 /// `POST /api/publish`.
 ///
 /// # Errors
-/// [`ApiError`]; then nothing was published.
+/// [`ApiError`]; then nothing was published, save after `storage_failed`, when nobody knows.
 pub async fn post(
     request: HttpRequest,
     payload: web::Payload,

@@ -91,7 +91,8 @@ impl Message {
 /// those that are not. Returns a receipt for each.
 ///
 /// # Errors
-/// [`Refusal`]; then nothing was published.
+/// [`Refusal`]; then nothing was published, save after [`StoreError::Failed`](crate::ports::store::StoreError),
+/// when nobody knows: a key settles it.
 pub async fn publish(
     shard: &LocalShard,
     principal: &Principal,
