@@ -8,6 +8,7 @@
 
 pub mod entry;
 mod feeds;
+pub mod grants;
 mod inbox;
 pub mod json;
 pub mod limits;

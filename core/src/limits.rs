@@ -156,3 +156,6 @@ pub const DRAIN_WINDOW: Duration = Duration::from_secs(10);
 
 /// File descriptors that are kept back for health checks, the database and the operator.
 pub const RESERVED_DESCRIPTORS: u64 = 64;
+
+/// Most patterns in one list of a token, an API key or a setting: each is compared at every subscribe.
+pub const GRANT_PATTERNS_MAX: usize = 100;

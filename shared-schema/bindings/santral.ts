@@ -458,6 +458,21 @@ export type PresentSession = {
 };
 
 /**
+ * What somebody may do in general.
+ */
+export type Role = "anonymous" | "user" | "publisher" | "viewer" | "admin";
+
+/**
+ * How much an event matters, in this order.
+ */
+export type EventLevel = "info" | "warn" | "error";
+
+/**
+ * What kind of thing happened. Types are added, never renamed.
+ */
+export type EventType = "connection.opened" | "connection.closed" | "connection.refused" | "connection.kicked" | "block.created" | "block.removed" | "account.created" | "account.login" | "account.login_refused" | "account.logout" | "account.refresh_reused" | "account.password_changed" | "account.changed" | "api_key.created" | "api_key.revoked" | "access.refused" | "publish.refused" | "setting.changed" | "event_log.cleared" | "event_log.lost" | "server.started" | "server.stopping";
+
+/**
  * Answer of `GET /health`.
  */
 export type Health = {

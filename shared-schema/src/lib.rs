@@ -4,7 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod channels;
+pub mod event_log;
 pub mod events;
 pub mod health;
 pub mod problem;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-use santral_schema::{channels, events, health, problem, publish, reason, sessions};
+use santral_schema::{access, channels, event_log, events, health, problem, publish, reason, sessions};
 use ts_rs::{Config, TS};
 
 /// Lists the declarations of types, each with its documentation.
@@ -74,6 +74,9 @@ fn bindings() -> String {
         channels::History,
         channels::Presence,
         channels::PresentSession,
+        access::Role,
+        event_log::EventLevel,
+        event_log::EventType,
         health::Health,
         health::HealthStatus,
         health::StorageHealth,

@@ -5,14 +5,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use santral_core::entry::Sender;
+use santral_core::grants::Grants;
 use santral_core::limits::PUBLISH_BODY_BYTES_MAX;
 use santral_schema::publish::PublishItem;
 
 use super::problem::ApiError;
 use super::publish::idempotency_key;
 use super::{body, query};
+use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
-use crate::service::Principal;
 use crate::service::publish::{self, Message};
 
 #[derive(Debug, Deserialize)]
@@ -42,7 +43,7 @@ pub async fn post(
     let hub = shard.hub();
     let message = Message::parse(query.into_item(body.parse()?), hub.options.message_bytes_max)?;
     let key = idempotency_key(&request)?;
-    let principal = Principal::anonymous();
+    let principal = Principal::anonymous(Grants::all());
     let mut receipts = publish::publish(&shard, &principal, &Sender::default(), vec![message], key).await?;
     Ok(HttpResponse::Ok().json(receipts.pop()))
 }

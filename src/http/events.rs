@@ -4,15 +4,17 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
+use santral_core::grants::Grants;
 use santral_core::limits::BODY_BYTES_MAX;
 use santral_schema::reason::DisconnectReason;
 use santral_schema::sessions::{StreamFormat, StreamRequest};
 
 use super::problem::ApiError;
 use super::{body, query};
+use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
+use crate::service::Refusal;
 use crate::service::streams::{self, StreamOrder};
-use crate::service::{Principal, Refusal};
 use crate::transport::sse;
 
 /// The query of `GET /api/events`; the words of [`StreamRequest`].
@@ -75,7 +77,7 @@ async fn open(request: &HttpRequest, shard: &LocalShard, mut wanted: StreamReque
         wanted.last_event_id = Some(id);
     }
     let is_native = is_native_event_source(request.headers(), wanted.client.as_deref());
-    let principal = Principal::anonymous();
+    let principal = Principal::anonymous(Grants::all());
     let order = StreamOrder::parse(wanted, &principal)?;
     match streams::open(shard, &principal, order).await {
         Ok(opening) => Ok(sse::respond(request, shard, opening)),

@@ -2,13 +2,15 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use santral_core::grants::Grants;
 use santral_core::limits::PUBLISH_BODY_BYTES_MAX;
 use santral_core::names::SessionToken;
 
 use super::body;
 use super::problem::ApiError;
+use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
-use crate::service::{Principal, Refusal, commands};
+use crate::service::{Refusal, commands};
 
 /// Carries out one command of a session.
 ///
@@ -22,6 +24,6 @@ pub async fn command(
 ) -> Result<HttpResponse, ApiError> {
     let token = SessionToken::parse(&session).map_err(Refusal::Session)?;
     let command = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?.parse_object()?;
-    let answer = commands::run(&shard, &Principal::anonymous(), token, command).await?;
+    let answer = commands::run(&shard, &Principal::anonymous(Grants::all()), token, command).await?;
     Ok(HttpResponse::Ok().json(answer))
 }

@@ -1,3 +1,7 @@
-//! What the engine asks of the outside world. Implemented by `store`, called by `hub` and `service`.
+//! What the engine and the use cases need from outside, as traits.
 
+pub mod accounts;
+pub mod connections;
+pub mod event_log;
+pub mod settings;
 pub mod store;

@@ -12,10 +12,11 @@ use santral_schema::channels::{History, Presence};
 use santral_schema::publish::Receipt;
 use santral_schema::sessions::{Command, Pong, Subscriptions};
 
+use super::Refusal;
 use super::channels::{self, HistoryOrder};
 use super::publish::{self, Message};
 use super::streams::parse_selectors;
-use super::{Principal, Refusal};
+use crate::auth::Principal;
 use crate::hub::Hub;
 use crate::hub::shard_thread::LocalShard;
 

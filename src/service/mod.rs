@@ -5,30 +5,11 @@ pub mod commands;
 pub mod publish;
 pub mod streams;
 
-use std::sync::Arc;
-
 use santral_core::limits;
 use santral_core::names::{ConnectionId, NameError};
 use santral_core::position::{Epoch, Position};
 
 use crate::ports::store::StoreError;
-
-/// On whose behalf something is done.
-#[derive(Debug, Clone)]
-pub struct Principal {
-    /// Keeps idempotency keys of different principals apart.
-    pub name: Arc<str>,
-    /// The user, where there are users.
-    pub user: Option<Arc<str>>,
-}
-
-impl Principal {
-    /// Everybody, while the server runs in open mode.
-    #[must_use]
-    pub fn anonymous() -> Self {
-        Self { name: "".into(), user: None }
-    }
-}
 
 /// Why something was not done. Each is the caller's to mend, or passes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

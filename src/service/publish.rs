@@ -12,7 +12,8 @@ use santral_core::names::{BROADCAST, ChannelName, ConnectionId, EventName};
 use santral_core::position::{Offset, Position};
 use santral_schema::publish::{PublishItem, Receipt, ReceiptDurability};
 
-use super::{Principal, Refusal};
+use super::Refusal;
+use crate::auth::Principal;
 use crate::hub::Hub;
 use crate::hub::delivery::Delivery;
 use crate::hub::shard_thread::LocalShard;

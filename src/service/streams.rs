@@ -14,7 +14,8 @@ use santral_schema::events::Hello;
 use santral_schema::reason::DisconnectReason;
 use santral_schema::sessions::{StreamFormat, StreamRequest};
 
-use super::{Principal, Refusal, new_connection_id};
+use super::{Refusal, new_connection_id};
+use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::{Hub, StreamSlot};
 

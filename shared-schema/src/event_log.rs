@@ -1,0 +1,123 @@
+//! The event log: what happened, for the operator.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+use utoipa::ToSchema;
+
+/// How much an event matters, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EventLevel {
+    /// The usual.
+    Info,
+    /// Worth watching.
+    Warn,
+    /// Somebody must act.
+    Error,
+}
+
+macro_rules! event_types {
+    ($($(#[doc = $doc:literal])+ $kind:ident = $name:literal, $level:ident;)+) => {
+        /// What kind of thing happened. Types are added, never renamed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS, ToSchema)]
+        pub enum EventType {
+            $($(#[doc = $doc])+ #[serde(rename = $name)] $kind,)+
+        }
+
+        impl EventType {
+            /// Every type, for tables and tests.
+            pub const ALL: &[Self] = &[$(Self::$kind,)+];
+
+            /// The type as it is written.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name,)+ }
+            }
+
+            /// How much it matters.
+            #[must_use]
+            pub fn level(self) -> EventLevel {
+                match self { $(Self::$kind => EventLevel::$level,)+ }
+            }
+
+            /// What it says, for people.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$kind => concat!($($doc),+),)+ }
+            }
+        }
+    };
+}
+
+event_types! {
+    /// A client connected.
+    Connected = "connection.opened", Info;
+    /// A connection ended.
+    Disconnected = "connection.closed", Info;
+    /// A client was turned away: a limit, or a block.
+    ConnectionRefused = "connection.refused", Warn;
+    /// The operator ended connections.
+    Kicked = "connection.kicked", Warn;
+    /// Somebody was blocked for a while.
+    Blocked = "block.created", Warn;
+    /// A block was ended by hand.
+    Unblocked = "block.removed", Info;
+    /// An account was created.
+    Registered = "account.created", Info;
+    /// Somebody signed in.
+    LoggedIn = "account.login", Info;
+    /// A sign-in was refused.
+    LoginRefused = "account.login_refused", Warn;
+    /// Somebody signed out.
+    LoggedOut = "account.logout", Info;
+    /// An old refresh token came: the login was ended.
+    RefreshReused = "account.refresh_reused", Warn;
+    /// A password was changed.
+    PasswordChanged = "account.password_changed", Info;
+    /// An account's role was changed, or it was disabled or enabled.
+    AccountChanged = "account.changed", Warn;
+    /// An API key was made.
+    ApiKeyCreated = "api_key.created", Warn;
+    /// An API key was taken back.
+    ApiKeyRevoked = "api_key.revoked", Warn;
+    /// A request was refused: no or bad credentials, or no right.
+    AccessRefused = "access.refused", Warn;
+    /// A publish was refused.
+    PublishRefused = "publish.refused", Warn;
+    /// A setting was changed.
+    SettingChanged = "setting.changed", Warn;
+    /// The event log was cleared.
+    LogCleared = "event_log.cleared", Warn;
+    /// Events were lost, because they came faster than they could be stored.
+    EventsLost = "event_log.lost", Error;
+    /// The server started.
+    ServerStarted = "server.started", Info;
+    /// The server began to stop.
+    ServerStopping = "server.stopping", Info;
+}
+
+impl EventType {
+    /// Reads a type as it is written.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == text)
+    }
+}
+
+impl EventLevel {
+    /// The level as it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+
+    /// Reads a level as it is written.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Info, Self::Warn, Self::Error].into_iter().find(|level| level.name() == text)
+    }
+}
