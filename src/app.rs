@@ -14,11 +14,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use santral_core::limits::PUBLISH_DEADLINE;
 use santral_core::position::Offset;
 
-use crate::config::Config;
+use crate::config::{Config, LiveConfig};
 use crate::hub::writer::{self, Writer};
 use crate::hub::{Hub, HubOptions, LogStart};
-use crate::ports::store::{Retention, StoreError};
+use crate::ports::store::StoreError;
 use crate::store::{self, OpenError, StoreOptions};
+use crate::telemetry;
 use crate::transport::server;
 
 /// Connections for reading the log: as many pages as one shard reads at once.
@@ -45,8 +46,11 @@ pub enum ServeError {
 ///
 /// # Errors
 /// [`ServeError`] when the start fails.
-pub fn serve(config: &Config) -> Result<(), ServeError> {
-    let opened = store::open(&store_options(config))?;
+pub fn serve(live: &Arc<LiveConfig>) -> Result<(), ServeError> {
+    // What is read at a start only.
+    let config = Config::clone(&live.load());
+    let opened = store::open(&store_options(&config))?;
+    follow_log_level(live);
     let head = opened.state.head;
     let (behind, recent) = writer::recent_entries(&*opened.reader, head)?;
     let log_start = LogStart {
@@ -58,8 +62,8 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let listener = server::bind(config.listen).map_err(|error| ServeError::Listen(config.listen, error))?;
     let address = listener.local_addr()?;
     let (queue, inbox) = writer::queue();
-    let (hub, mailboxes) = Hub::new(hub_options(config), log_start, head, opened.reader, queue);
-    let writer = Writer::new(opened.writer, &hub, inbox, retention(config), head);
+    let (hub, mailboxes) = Hub::new(hub_options(&config), Arc::clone(live), log_start, head, opened.reader, queue);
+    let writer = Writer::new(opened.writer, &hub, inbox, head);
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
     let served = actix_rt::System::new().block_on(async {
         let server = server::start(&hub, listener, config.descriptors.http_connections, mailboxes)?;
@@ -67,7 +71,8 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
         let handle = server.handle();
         let serving = actix_rt::spawn(server);
         stop_signal().await?;
-        drain(&hub, config.drain_window).await;
+        let drain_window = live.load().drain_window;
+        drain(&hub, drain_window).await;
         handle.stop(true).await;
         // It ends because it was stopped; how is of no interest any more.
         let _ = serving.await;
@@ -83,20 +88,17 @@ fn store_options(config: &Config) -> StoreOptions {
     StoreOptions { url: config.database_url.reveal().to_owned(), durability: config.durability, readers: READERS }
 }
 
-fn retention(config: &Config) -> Retention {
-    Retention { entries_max: config.retention_messages, age_max: config.retention_age }
+fn hub_options(config: &Config) -> HubOptions {
+    HubOptions { node: config.node.clone(), workers: config.workers, durability: config.durability }
 }
 
-fn hub_options(config: &Config) -> HubOptions {
-    HubOptions {
-        node: config.node.clone(),
-        workers: config.workers,
-        heartbeat: config.heartbeat,
-        durability: config.durability,
-        retention_age: config.retention_age,
-        message_bytes_max: config.message_bytes_max,
-        streams_max: config.descriptors.streams,
-    }
+fn follow_log_level(live: &LiveConfig) {
+    let follow = |old: &Config, new: &Config| {
+        if old.log_level != new.log_level {
+            telemetry::set_filter(&new.log_level);
+        }
+    };
+    live.subscribe(follow).expect("fewer listen than may: all are named in this file");
 }
 
 /// Says goodbye to every stream over the window, and returns when none is left or a second signal comes.

@@ -1,7 +1,7 @@
 //! The command line: reads it, calls what it names, and turns the outcome into an exit code.
 //!
 //! The only place that looks at arguments, environment and current directory. Exit codes follow
-//! sysexits(3); docs/config.md lists them.
+//! sysexits(3); docs/settings.md lists them.
 
 use std::ffi::OsString;
 use std::fmt::{self, Display};
@@ -9,19 +9,20 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, value_parser};
 
-use crate::config::{self, Config, Inputs, KEYS, Loaded, Problems, descriptors};
+use crate::config::{self, Config, Inputs, KEYS, LiveConfig, Loaded, Problems, descriptors};
 use crate::store::{self, OpenError, StoreOptions};
 use crate::telemetry;
 
 /// Runs what the arguments of the process say; `serve` runs the server until it is asked to stop.
 ///
 /// Complaints go to stderr, answers to stdout.
-pub fn run<E: Display>(serve: impl FnOnce(&Config) -> Result<(), E>) -> ExitCode {
+pub fn run<E: Display>(serve: impl FnOnce(&Arc<LiveConfig>) -> Result<(), E>) -> ExitCode {
     let Cli { command, flags } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return misused(error),
@@ -31,7 +32,7 @@ pub fn run<E: Display>(serve: impl FnOnce(&Config) -> Result<(), E>) -> ExitCode
         Command::Serve => configured(&inputs, |loaded| {
             logged(&loaded.config, |config| {
                 warn_of_few_descriptors(config);
-                serve(config)
+                serve(&Arc::new(LiveConfig::new(loaded.clone())))
             })
         }),
         Command::Migrate => configured(&inputs, |loaded| logged(&loaded.config, migrate)),

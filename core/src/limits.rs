@@ -4,47 +4,108 @@
 
 use std::time::Duration;
 
-/// Longest channel name, in bytes: fits an index key and a log line.
-pub const CHANNEL_NAME_BYTES_MAX: usize = 128;
+/// A fixed bound that clients meet, for the list of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShownLimit {
+    /// The name of the constant.
+    pub name: &'static str,
+    /// Its value.
+    pub value: u64,
+    /// Of what.
+    pub unit: &'static str,
+    /// What it bounds, and why there.
+    pub reason: &'static str,
+}
 
-/// Longest event name, in bytes.
-pub const EVENT_NAME_BYTES_MAX: usize = 128;
+macro_rules! shown_limits {
+    ($(#[doc = $reason:literal] $name:ident: $type:ident = $value:expr, $unit:literal;)+) => {
+        $(#[doc = $reason] pub const $name: $type = $value;)+
 
-/// Shortest session token, in bytes: 22 characters of base64url carry 128 bits.
-pub const SESSION_TOKEN_BYTES_MIN: usize = 22;
+        /// The bounds that clients meet and no setting changes.
+        pub const SHOWN: &[ShownLimit] = &[$(ShownLimit {
+            name: stringify!($name),
+            value: shown_limits!(@number $type, $name),
+            unit: $unit,
+            reason: $reason,
+        }),+];
+    };
+    (@number usize, $name:ident) => { $name as u64 };
+    (@number Duration, $name:ident) => { $name.as_secs() };
+}
 
-/// Longest session token, in bytes.
-pub const SESSION_TOKEN_BYTES_MAX: usize = 64;
+shown_limits! {
+    /// Longest channel name, in bytes: fits an index key and a log line.
+    CHANNEL_NAME_BYTES_MAX: usize = 128, "bytes";
+
+    /// Longest event name, in bytes.
+    EVENT_NAME_BYTES_MAX: usize = 128, "bytes";
+
+    /// Shortest session token, in bytes: 22 characters of base64url carry 128 bits.
+    SESSION_TOKEN_BYTES_MIN: usize = 22, "bytes";
+
+    /// Longest session token, in bytes.
+    SESSION_TOKEN_BYTES_MAX: usize = 64, "bytes";
+
+    /// Deepest nesting of message data: no parser on the way recurses deeper.
+    JSON_DEPTH_MAX: usize = 32, "levels";
+
+    /// Most items in one publish: what one commit takes without holding up the others.
+    BATCH_ITEMS_MAX: usize = 1_000, "items";
+
+    /// Largest body of a publish, in bytes: a batch of messages is bounded by this, not by items × size.
+    PUBLISH_BODY_BYTES_MAX: usize = 4 * 1024 * 1024, "bytes";
+
+    /// Largest body of any other request, in bytes.
+    BODY_BYTES_MAX: usize = 16 * 1024, "bytes";
+
+    /// How long a request body may take in all: slower clients hold memory for nothing.
+    BODY_DEADLINE: Duration = Duration::from_secs(10), "seconds";
+
+    /// How long a request head may take in all, and an idle kept-alive connection may wait for one.
+    REQUEST_HEAD_DEADLINE: Duration = Duration::from_secs(5), "seconds";
+
+    /// Longest idempotency key, in bytes.
+    IDEMPOTENCY_KEY_BYTES_MAX: usize = 255, "bytes";
+
+    /// How long an idempotency key is remembered.
+    IDEMPOTENCY_KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60), "seconds";
+
+    /// Most channels and prefixes that one session follows: each costs memory in its shard.
+    SUBSCRIPTIONS_PER_SESSION_MAX: usize = 1_000, "channels";
+
+    /// Direct messages that wait in or are remembered by one session's inbox.
+    INBOX_MESSAGES_MAX: usize = 256, "messages";
+
+    /// Bytes of direct messages in one session's inbox.
+    INBOX_BYTES_MAX: usize = 256 * 1024, "bytes";
+
+    /// How long a resumable session outlives its connection.
+    SESSION_GRACE: Duration = Duration::from_secs(60), "seconds";
+
+    /// How long an admitted stream may take to hand over its socket after the response head.
+    ATTACH_DEADLINE: Duration = Duration::from_secs(15), "seconds";
+
+    /// How long a publish may wait for its commit before it is refused with 503 `storage_busy`.
+    PUBLISH_DEADLINE: Duration = Duration::from_secs(5), "seconds";
+
+    /// Items on one page of a listing when the request names no `limit`.
+    LISTING_ITEMS: usize = 100, "items";
+
+    /// Most items on one page of a listing.
+    LISTING_ITEMS_MAX: usize = 1_000, "items";
+
+    /// Most patterns in one list of a token, an API key or a setting: each is compared at every subscribe.
+    GRANT_PATTERNS_MAX: usize = 100, "patterns";
+
+    /// Bytes a client may send on a stream after its request before it is cut off: it has nothing to say there.
+    STREAM_INPUT_BYTES_MAX: usize = 64 * 1024, "bytes";
+
+    /// Unread bytes after which a stalled peer is given up on by the kernel (`TCP_USER_TIMEOUT`).
+    TCP_USER_TIMEOUT: Duration = Duration::from_secs(10), "seconds";
+}
 
 /// Largest message data, in bytes of JSON text (default of a setting).
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-
-/// Deepest nesting of message data: no parser on the way recurses deeper.
-pub const JSON_DEPTH_MAX: usize = 32;
-
-/// Most items in one publish: what one commit takes without holding up the others.
-pub const BATCH_ITEMS_MAX: usize = 1_000;
-
-/// Largest body of a publish, in bytes: a batch of messages is bounded by this, not by items × size.
-pub const PUBLISH_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Largest body of any other request, in bytes.
-pub const BODY_BYTES_MAX: usize = 16 * 1024;
-
-/// How long a request body may take in all: slower clients hold memory for nothing.
-pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
-
-/// How long a request head may take in all, and an idle kept-alive connection may wait for one.
-pub const REQUEST_HEAD_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Longest idempotency key, in bytes.
-pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
-
-/// How long an idempotency key is remembered.
-pub const IDEMPOTENCY_KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Most channels and prefixes that one session follows: each costs memory in its shard.
-pub const SUBSCRIPTIONS_PER_SESSION_MAX: usize = 1_000;
 
 /// Entries that a shard keeps at hand behind the head: what a client may be behind without a read of the log.
 pub const RING_ENTRIES_MAX: usize = 16 * 1024;
@@ -52,20 +113,8 @@ pub const RING_ENTRIES_MAX: usize = 16 * 1024;
 /// Bytes of entries that a shard keeps at hand; the entries themselves are shared by all shards.
 pub const RING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Direct messages that wait in or are remembered by one session's inbox.
-pub const INBOX_MESSAGES_MAX: usize = 256;
-
-/// Bytes of direct messages in one session's inbox.
-pub const INBOX_BYTES_MAX: usize = 256 * 1024;
-
 /// Previous connections of a session that `except` still honours in a replay.
 pub const REMEMBERED_CONNECTIONS_MAX: usize = 8;
-
-/// How long a resumable session outlives its connection.
-pub const SESSION_GRACE: Duration = Duration::from_secs(60);
-
-/// How long an admitted stream may take to hand over its socket after the response head.
-pub const ATTACH_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Resumable sessions without a connection that one shard keeps; the oldest goes first.
 pub const DETACHED_SESSIONS_MAX: usize = 20_000;
@@ -103,12 +152,6 @@ pub const WHEEL_TICK: Duration = Duration::from_millis(100);
 /// Send buffer of a stream's socket, in bytes; the kernel doubles it. Keeps a stalled reader cheap.
 pub const SOCKET_SEND_BUFFER_BYTES: usize = 32 * 1024;
 
-/// Unread bytes after which a stalled peer is given up on by the kernel (`TCP_USER_TIMEOUT`).
-pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Bytes a client may send on a stream after its request before it is cut off: it has nothing to say there.
-pub const STREAM_INPUT_BYTES_MAX: usize = 64 * 1024;
-
 /// Bytes of the comment that pads the start of a stream when `pad=1`.
 pub const PADDING_BYTES: usize = 2 * 1024;
 
@@ -127,9 +170,6 @@ pub const WRITER_QUEUE_MAX: usize = 8_192;
 /// Publications in one commit.
 pub const COMMIT_ITEMS_MAX: usize = 4_096;
 
-/// How long a publish may wait for its commit before it is refused with 503 `storage_busy`.
-pub const PUBLISH_DEADLINE: Duration = Duration::from_secs(5);
-
 /// How long the database may hold up one statement by a foreign lock.
 pub const STORAGE_BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -144,12 +184,6 @@ pub const RETENTION_MESSAGES: u64 = 1_000_000;
 
 /// How long stored messages are retained (default of a setting).
 pub const RETENTION_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-/// Items on one page of a listing when the request names no `limit`.
-pub const LISTING_ITEMS: usize = 100;
-
-/// Most items on one page of a listing.
-pub const LISTING_ITEMS_MAX: usize = 1_000;
 
 /// Time over which a draining server says goodbye to its streams (default of a setting).
 pub const DRAIN_WINDOW: Duration = Duration::from_secs(10);
@@ -249,3 +283,56 @@ pub const REVOCATIONS_MAX: usize = 100_000;
 
 /// Accounts, addresses or pairs of them whose sign-ins are counted, each.
 pub const LOGIN_BUDGETS_MAX: usize = 50_000;
+/// Longest silence on a stream that may be set: the timer wheels reach so far.
+pub const HEARTBEAT_MAX: Duration = Duration::from_secs(300);
+
+/// Most items in a list that is a setting.
+pub const SETTING_LIST_ITEMS_MAX: usize = 100;
+
+/// Longest text that says why a setting was changed, in bytes.
+pub const SETTING_DESCRIPTION_BYTES_MAX: usize = 1_000;
+
+/// Most parts of the server that hear of each change of a setting.
+pub const SETTING_LISTENERS_MAX: usize = 16;
+
+/// Shortest key for signatures, in bytes: as many as HMAC-SHA-256 gives (RFC 7518, section 3.2).
+pub const SECRET_BYTES_MIN: usize = 32;
+
+/// Longest key for signatures, in bytes.
+pub const SECRET_BYTES_MAX: usize = 512;
+
+/// How long an access token is good (default of a setting).
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// How long a login lasts without being used (default of a setting).
+pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Passwords that may be tried a minute for one account or from one address (default of a setting).
+pub const LOGIN_ATTEMPTS_PER_MINUTE: u32 = 10;
+
+/// Events that the event log retains (default of a setting).
+pub const EVENT_LOG_ROWS_MAX: u64 = 1_000_000;
+
+/// How long the event log retains events (default of a setting).
+pub const EVENT_LOG_AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// How long the record of a connection is retained after its end (default of a setting).
+pub const CONNECTION_RECORD_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Open streams of one user (default of a setting): many devices with many tabs.
+pub const CONNECTIONS_PER_USER: usize = 50;
+
+/// Open streams from one address or IPv6 /64 (default of a setting): an office behind one address.
+pub const CONNECTIONS_PER_ADDRESS: usize = 1_000;
+
+/// Requests a second from one address or IPv6 /64 (default of a setting).
+pub const RATE_PER_ADDRESS: u32 = 100;
+
+/// Requests at once from one address or IPv6 /64 (default of a setting).
+pub const RATE_BURST_PER_ADDRESS: u32 = 500;
+
+/// Requests a second of one principal (default of a setting).
+pub const RATE_PER_PRINCIPAL: u32 = 1_000;
+
+/// Requests at once of one principal (default of a setting).
+pub const RATE_BURST_PER_PRINCIPAL: u32 = 2_000;

@@ -88,6 +88,8 @@ pub(crate) struct Session {
     /// Whether it stands in the timer wheel.
     pub(crate) armed: bool,
     pub(crate) last_write: Moment,
+    /// The longest silence that its client was told of, or less, in milliseconds.
+    pub(crate) heartbeat_ms: u32,
     pub(crate) page: Option<Box<Page>>,
     pub(crate) inbox: Option<Box<Inbox>>,
 }

@@ -45,6 +45,12 @@ impl Wheel {
         None
     }
 
+    /// Forgets all sessions.
+    pub(crate) fn clear(&mut self) {
+        self.slots.iter_mut().for_each(Vec::clear);
+        self.armed = 0;
+    }
+
     /// When to look again; `None` while nothing is armed.
     pub(crate) fn next_timeout(&self) -> Option<Moment> {
         (self.armed > 0).then(|| Moment((self.tick + 1) * tick_micros()))

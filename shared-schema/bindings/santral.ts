@@ -473,6 +473,197 @@ export type EventLevel = "info" | "warn" | "error";
 export type EventType = "connection.opened" | "connection.closed" | "connection.refused" | "connection.kicked" | "block.created" | "block.removed" | "account.created" | "account.login" | "account.login_refused" | "account.logout" | "account.refresh_reused" | "account.password_changed" | "account.changed" | "api_key.created" | "api_key.revoked" | "access.refused" | "publish.refused" | "setting.changed" | "event_log.cleared" | "event_log.lost" | "server.started" | "server.stopping";
 
 /**
+ * What the values of a setting are.
+ */
+export type SettingKind = "integer" | "duration" | "boolean" | "choice" | "string" | "list" | "secret";
+
+/**
+ * The value of a setting.
+ */
+export type SettingValue = boolean | number | string | Array<string>;
+
+/**
+ * Where the value in force came from; the first of these that says something holds.
+ */
+export type SettingSource = "database" | "flag" | "environment" | "file" | "default";
+
+/**
+ * One setting: what holds, and what else could.
+ */
+export type SettingItem = {
+    /**
+     * Its name.
+     */
+    key: string,
+    /**
+     * What holds; absent where nothing is set and for secrets.
+     */
+    value?: SettingValue,
+    /**
+     * What holds without a change: what `DELETE` goes back to. Absent like `value`.
+     */
+    default?: SettingValue,
+    /**
+     * Whether there is a value: all that is said of a secret.
+     */
+    isSet: boolean,
+    /**
+     * What the machine allows of the value, where that is less.
+     */
+    inForce?: SettingValue,
+    /**
+     * Where the value came from.
+     */
+    source: SettingSource,
+    /**
+     * What its values are.
+     */
+    kind: SettingKind,
+    /**
+     * Of what a number counts, in the plural.
+     */
+    unit?: string,
+    /**
+     * The least value.
+     */
+    min?: SettingValue,
+    /**
+     * The greatest value.
+     */
+    max?: SettingValue,
+    /**
+     * The words of a choice, or of a list of choices.
+     */
+    choices?: Array<string>,
+    /**
+     * What its values look like, in words, with range and unit.
+     */
+    expected: string,
+    /**
+     * What it means.
+     */
+    description: string,
+    /**
+     * Whether it can be set at a start only, by flag, environment or file.
+     */
+    restartNeeded: boolean,
+    /**
+     * Who changed it last, where the value is from the database and somebody said who they are.
+     */
+    changedBy?: string,
+    /**
+     * When, where the value is from the database.
+     */
+    changedAt?: string,
+    /**
+     * Why, in the words of whoever changed it.
+     */
+    changeDescription?: string,
+};
+
+/**
+ * Answer of `GET /api/settings`.
+ */
+export type SettingList = {
+    /**
+     * Every setting.
+     */
+    settings: Array<SettingItem>,
+    /**
+     * The fixed bounds that clients meet.
+     */
+    limits: Array<FixedLimit>,
+};
+
+/**
+ * A bound that no setting changes.
+ */
+export type FixedLimit = {
+    /**
+     * Its name.
+     */
+    name: string,
+    /**
+     * Its value.
+     */
+    value: number,
+    /**
+     * Of what.
+     */
+    unit: string,
+    /**
+     * What it bounds, and why there.
+     */
+    reason: string,
+};
+
+/**
+ * Body of `POST /api/settings`.
+ */
+export type SettingChange = {
+    /**
+     * The setting's name.
+     */
+    key: string,
+    /**
+     * Its new value. The text that a flag would take is understood too: `"1000"` for `1000`.
+     */
+    value: SettingValue,
+    /**
+     * Why, for the history.
+     */
+    description?: string,
+};
+
+/**
+ * Answer of `GET /api/settings/history`.
+ */
+export type SettingHistory = {
+    /**
+     * Changes, newest first.
+     */
+    changes: Array<SettingHistoryItem>,
+    /**
+     * Pass it as `cursor` for the next page; absent on the last.
+     */
+    cursor?: string,
+};
+
+/**
+ * One change of a setting.
+ */
+export type SettingHistoryItem = {
+    /**
+     * Grows with each change.
+     */
+    id: number,
+    /**
+     * The setting.
+     */
+    key: string,
+    /**
+     * The value before; absent where it was not changed.
+     */
+    old?: SettingValue,
+    /**
+     * The value after; absent where it went back to its default.
+     */
+    new?: SettingValue,
+    /**
+     * Why.
+     */
+    description?: string,
+    /**
+     * Who, where somebody said who they are.
+     */
+    changedBy?: string,
+    /**
+     * When.
+     */
+    changedAt: string,
+};
+
+/**
  * Answer of `GET /health`.
  */
 export type Health = {
@@ -549,4 +740,4 @@ export type Problem = {
 /**
  * The stable codes of all problems. Codes are added, never renamed.
  */
-export type ProblemCode = "invalid_json" | "invalid_field" | "invalid_query" | "invalid_channel" | "invalid_event" | "invalid_position" | "invalid_session" | "too_deep" | "invalid_batch" | "invalid_target" | "invalid_idempotency_key" | "not_found" | "method_not_allowed" | "body_timeout" | "too_large" | "unsupported_media_type" | "idempotency_key_reused" | "too_many_subscriptions" | "internal" | "storage_busy" | "storage_full" | "storage_failed" | "draining" | "too_many_connections";
+export type ProblemCode = "invalid_json" | "invalid_field" | "invalid_query" | "invalid_channel" | "invalid_event" | "invalid_position" | "invalid_session" | "too_deep" | "invalid_batch" | "invalid_target" | "invalid_idempotency_key" | "not_found" | "method_not_allowed" | "body_timeout" | "too_large" | "unsupported_media_type" | "idempotency_key_reused" | "too_many_subscriptions" | "unknown_setting" | "invalid_setting" | "setting_needs_restart" | "would_lock_out" | "internal" | "storage_busy" | "storage_full" | "storage_failed" | "draining" | "too_many_connections";

@@ -93,6 +93,14 @@ problem_codes! {
     IdempotencyKeyReused = 422, "Idempotency key reused", "Use a new key for a new message; repeat a request only unchanged.";
     /// A session follows as much as it may.
     TooManySubscriptions = 422, "Too many subscriptions", "Follow a prefix, or open another session.";
+    /// There is no setting of this name.
+    UnknownSetting = 404, "Unknown setting", "Use one of the names that GET /api/settings lists.";
+    /// The value is not what the setting takes; the old one holds.
+    InvalidSetting = 422, "Invalid setting", "Send a value of the form that `detail` names.";
+    /// The setting can be set at a start only.
+    SettingNeedsRestart = 409, "Setting needs a restart", "Set it by flag, environment or file, and start the server again.";
+    /// The change would leave nobody who can change anything.
+    WouldLockOut = 409, "Would lock you out", "Make an admin first (the link that the start printed, or `santral create-admin`), then repeat the change.";
     /// Something went wrong inside.
     Internal = 500, "Internal error", "Try again; if it stays, report the X-Request-Id to the operator.";
     /// The database is busy.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-use santral_schema::{access, channels, event_log, events, health, problem, publish, reason, sessions};
+use santral_schema::{access, channels, event_log, events, health, problem, publish, reason, sessions, settings};
 use ts_rs::{Config, TS};
 
 /// Lists the declarations of types, each with its documentation.
@@ -77,6 +77,15 @@ fn bindings() -> String {
         access::Role,
         event_log::EventLevel,
         event_log::EventType,
+        settings::SettingKind,
+        settings::SettingValue,
+        settings::SettingSource,
+        settings::SettingItem,
+        settings::SettingList,
+        settings::FixedLimit,
+        settings::SettingChange,
+        settings::SettingHistory,
+        settings::SettingHistoryItem,
         health::Health,
         health::HealthStatus,
         health::StorageHealth,

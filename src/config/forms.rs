@@ -1,8 +1,11 @@
 //! What the text of a setting may look like: one type a shape, with its range and unit.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use santral_schema::settings::{SettingKind, SettingValue};
 
 use super::secret::{Secret, shown_url};
 
@@ -20,6 +23,11 @@ pub(super) trait Describe {
     /// What a text of this form is, with range and unit; continues a sentence.
     fn expected(&self) -> String;
 
+    /// The same for programs.
+    fn shape(&self) -> Shape {
+        Shape::of(SettingKind::String)
+    }
+
     /// What of a text may be shown.
     fn shown(&self, text: &str) -> String {
         text.to_owned()
@@ -33,6 +41,22 @@ pub(super) trait Describe {
     /// Whether the flag may stand without a value, for `true`.
     fn is_switch(&self) -> bool {
         false
+    }
+}
+
+/// What values a form takes, for programs.
+pub(super) struct Shape {
+    pub(super) kind: SettingKind,
+    pub(super) unit: Option<&'static str>,
+    pub(super) min: Option<SettingValue>,
+    pub(super) max: Option<SettingValue>,
+    pub(super) choices: Vec<String>,
+}
+
+impl Shape {
+    /// Without range, unit and choices.
+    pub(super) fn of(kind: SettingKind) -> Self {
+        Self { kind, unit: None, min: None, max: None, choices: Vec::new() }
     }
 }
 
@@ -109,6 +133,11 @@ impl Describe for Whole {
     fn expected(&self) -> String {
         format!("a whole number of {} from {} to {}", self.unit, self.min, self.max)
     }
+
+    fn shape(&self) -> Shape {
+        let end = |number| Some(SettingValue::Integer(number));
+        Shape { unit: Some(self.unit), min: end(self.min), max: end(self.max), ..Shape::of(SettingKind::Integer) }
+    }
 }
 
 impl Form for Whole {
@@ -126,6 +155,10 @@ impl Describe for Count {
     fn expected(&self) -> String {
         self.0.expected()
     }
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
 }
 
 impl Form for Count {
@@ -133,6 +166,27 @@ impl Form for Count {
 
     fn parse(&self, text: &str) -> Option<usize> {
         self.0.parse(text)?.try_into().ok()
+    }
+}
+
+/// A whole number that is not zero, for limiters that divide by it. Its range must not hold zero.
+pub(super) struct Positive(pub(super) Whole);
+
+impl Describe for Positive {
+    fn expected(&self) -> String {
+        self.0.expected()
+    }
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+}
+
+impl Form for Positive {
+    type Value = NonZeroU32;
+
+    fn parse(&self, text: &str) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.0.parse(text)?.try_into().ok()?)
     }
 }
 
@@ -146,16 +200,18 @@ impl Describe for Span {
     fn expected(&self) -> String {
         format!("seconds, or a number with s, m, h or d, from {} to {}", span_text(self.min), span_text(self.max))
     }
+
+    fn shape(&self) -> Shape {
+        let end = |span| Some(SettingValue::Text(span_text(span)));
+        Shape { min: end(self.min), max: end(self.max), ..Shape::of(SettingKind::Duration) }
+    }
 }
 
 impl Form for Span {
     type Value = Duration;
 
     fn parse(&self, text: &str) -> Option<Duration> {
-        let unit = SPAN_UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
-        let (number, seconds) = unit.unwrap_or((text, 1));
-        let span = Duration::from_secs(digits(number)?.checked_mul(seconds)?);
-        (self.min..=self.max).contains(&span).then_some(span)
+        span_of(text).filter(|span| (self.min..=self.max).contains(span))
     }
 }
 
@@ -164,7 +220,16 @@ pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
 
 impl<T> Describe for Choice<T> {
     fn expected(&self) -> String {
-        self.0.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ")
+        let words: Vec<_> = self.0.iter().map(|(word, _)| *word).collect();
+        match &words[..] {
+            [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            words => words.concat(),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        let choices = self.0.iter().map(|(word, _)| (*word).to_owned()).collect();
+        Shape { choices, ..Shape::of(SettingKind::Choice) }
     }
 }
 
@@ -176,12 +241,41 @@ impl<T: Copy> Form for Choice<T> {
     }
 }
 
+/// A choice whose flag may stand without a value, for `true`.
+pub(super) struct SwitchOr<T: 'static>(pub(super) Choice<T>);
+
+impl<T> Describe for SwitchOr<T> {
+    fn expected(&self) -> String {
+        self.0.expected()
+    }
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+
+    fn is_switch(&self) -> bool {
+        true
+    }
+}
+
+impl<T: Copy> Form for SwitchOr<T> {
+    type Value = T;
+
+    fn parse(&self, text: &str) -> Option<T> {
+        self.0.parse(text)
+    }
+}
+
 /// Yes or no.
 pub(super) struct Switch;
 
 impl Describe for Switch {
     fn expected(&self) -> String {
         "true or false".to_owned()
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::of(SettingKind::Boolean)
     }
 
     fn is_switch(&self) -> bool {
@@ -242,6 +336,13 @@ impl Form for LogFilter {
         };
         text.split(',').all(is_directive).then(|| text.to_owned())
     }
+}
+
+/// Reads a time span, however long it is.
+pub(super) fn span_of(text: &str) -> Option<Duration> {
+    let unit = SPAN_UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
+    let (number, seconds) = unit.unwrap_or((text, 1));
+    Some(Duration::from_secs(digits(number)?.checked_mul(seconds)?))
 }
 
 /// Whole days, hours or minutes where that is what it is, else seconds.

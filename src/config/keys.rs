@@ -1,114 +1,34 @@
 //! The one declaration of every setting: name, meaning, form, range and default.
 //!
-//! From it come the fields of [`Config`], flags, environment variables, keys of the file, the
-//! errors about them and docs/config.md. A new setting is a new entry here and nothing else.
+//! From it come the fields of [`Config`], flags, environment variables, keys of the file, what the
+//! API shows and takes, the errors about all of them and docs/settings.md. A new setting is a new
+//! entry here and nothing else.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use rustix::system::uname;
+use santral_core::grants::Patterns;
 use santral_core::limits;
 
-use super::LogFormat;
 use super::descriptors::{self, Descriptors};
 use super::forms::{
-    Address, Choice, Count, DatabaseUrl, Describe, Folder, Form, LogFilter, Name, Span, Switch, Whole, span_text,
+    Address, Choice, Count, DatabaseUrl, Folder, Form, LogFilter, Name, Positive, Span, Switch, SwitchOr, Whole,
 };
+use super::key::{Basis, Default, Key, Reach};
+use super::lists::{ChannelPatterns, ListOf, Network, Origin};
+use super::optional::{FilePath, Line, Optional, SigningSecret};
+use super::origins::OriginPattern;
 use super::resolve::Resolver;
 use super::secret::Secret;
+use super::{ForwardedHeader, LogFormat, OpenMode, Registration, Transport};
 use crate::ports::store::Durability;
 
-/// What is said of one setting.
-pub(crate) struct Key {
-    /// As in the file; the other spellings follow from it.
-    pub(crate) name: &'static str,
-    /// One line of meaning, then, as further lines, what one should know.
-    about: &'static [&'static str],
-    /// What its values look like.
-    pub(super) form: &'static (dyn Describe + Sync),
-    /// What holds when nobody says anything.
-    pub(super) default: Default,
-}
-
-impl Key {
-    /// Without the dashes in front.
-    pub(crate) fn flag(&self) -> String {
-        self.name.replace('_', "-")
-    }
-
-    /// The name of the environment variable.
-    pub(crate) fn variable(&self) -> String {
-        format!("SANTRAL_{}", self.name.to_uppercase())
-    }
-
-    /// Whether the flag may stand without a value.
-    pub(crate) fn is_switch(&self) -> bool {
-        self.form.is_switch()
-    }
-
-    /// The meaning in one line, for `-h`.
-    pub(crate) fn summary(&self) -> String {
-        self.about[0].trim().trim_end_matches('.').to_owned()
-    }
-
-    /// The meaning in full.
-    pub(crate) fn about(&self) -> String {
-        self.about.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
-    }
-
-    /// Meaning, values and default, for `--help`.
-    pub(crate) fn help(&self) -> String {
-        format!("{}\n[values: {}; default: {}]", self.about(), self.form.expected(), self.default.shown())
-    }
-}
-
-/// What holds when nobody says anything.
-pub(super) enum Default {
-    /// This text.
-    Text(&'static str),
-    /// This number, from [`limits`].
-    Number(u64),
-    /// This time span, from [`limits`].
-    Span(Duration),
-    /// Whatever this machine or another setting says.
-    Derived {
-        /// In words.
-        shown: &'static str,
-        /// In fact.
-        from: fn(&Basis) -> String,
-    },
-}
-
-impl Default {
-    /// The text, which is read like one that was given.
-    pub(super) fn text(&self, basis: &Basis) -> String {
-        match self {
-            Self::Derived { from, .. } => from(basis),
-            Self::Text(_) | Self::Number(_) | Self::Span(_) => self.shown(),
-        }
-    }
-
-    /// The text, or what it depends on.
-    pub(super) fn shown(&self) -> String {
-        match self {
-            Self::Text(text) | Self::Derived { shown: text, .. } => (*text).to_owned(),
-            Self::Number(number) => number.to_string(),
-            Self::Span(span) => span_text(*span),
-        }
-    }
-}
-
-/// What defaults are derived from.
-pub(super) struct Basis {
-    /// The effective `data_dir`.
-    pub(super) data_dir: String,
-    /// The limit on open files.
-    pub(super) descriptors: u64,
-}
-
 macro_rules! keys {
-    ($($(#[doc = $about:literal])+ $name:ident: $value:ty = $form:expr, $default:expr;)+) => {
+    ($($(#[doc = $about:literal])+ $reach:ident $name:ident: $value:ty = $form:expr, $default:expr;)+) => {
         /// What the server does, as the operator wants it: every value is in range.
         #[derive(Debug, Clone)]
         pub struct Config {
@@ -118,78 +38,213 @@ macro_rules! keys {
         }
 
         /// Every setting, in the order of the documentation.
-        pub(crate) static KEYS: &[Key] =
-            &[$(Key { name: stringify!($name), about: &[$($about),+], form: &$form, default: $default }),+];
+        pub(crate) static KEYS: &[Key] = &[$(Key {
+            name: stringify!($name),
+            reach: reach!($reach),
+            about: &[$($about),+],
+            form: &$form,
+            default: $default,
+        }),+];
 
         /// Reads every setting; `None` when the resolver has noted a problem.
-        pub(super) fn read_all(resolver: &mut Resolver, limit: u64) -> Option<Config> {
+        pub(super) fn read_all(resolver: &mut Resolver) -> Option<Config> {
             // All are read before the first `?`, so that all problems are found.
-            let descriptors = resolver.check(descriptors::split(limit));
+            let descriptors = resolver.check(descriptors::split(resolver.descriptors()));
             $(let $name = resolver.read(stringify!($name), &$form);)+
             Some(Config { descriptors: descriptors?, $($name: $name?,)+ })
         }
     };
 }
 
+macro_rules! reach {
+    (live) => {
+        Reach::Live
+    };
+    (start) => {
+        Reach::Start
+    };
+}
+
 keys! {
     /// Address and port to listen on; port 0 takes a free one.
-    /// An address that other machines can reach needs `open`.
-    listen: SocketAddr = Address, Default::Text("127.0.0.1:8080");
+    /// An address that other machines can reach needs accounts: see `open`.
+    start listen: SocketAddr = Address, Default::Text("127.0.0.1:8080");
 
     /// Folder for everything that the server keeps; created, readable by its owner only.
     /// A relative path starts at the current directory. In a container, mount a volume and name it here.
-    data_dir: PathBuf = Folder, Default::Text("data");
+    start data_dir: PathBuf = Folder, Default::Text("data");
 
     /// Where the log is kept.
     /// `DATABASE_URL` is understood too; `SANTRAL_DATABASE_URL` wins. Never shown with its password.
-    database_url: Secret = DatabaseUrl,
+    start database_url: Secret = DatabaseUrl,
         Default::Derived { shown: "sqlite:<data_dir>/santral.db", from: database_in_data_dir };
 
     /// What an acknowledgement promises: `disk` survives a power cut, `os` only a crash of the server.
-    durability: Durability = Choice(&[("disk", Durability::Disk), ("os", Durability::Os)]), Default::Text("disk");
+    start durability: Durability = Choice(&[("disk", Durability::Disk), ("os", Durability::Os)]), Default::Text("disk");
 
     /// Worker threads.
-    workers: usize = Count(Whole { min: 1, max: WORKERS_MAX, unit: "threads" }),
+    start workers: usize = Count(Whole { min: 1, max: WORKERS_MAX, unit: "threads" }),
         Default::Derived { shown: "one for each processor", from: available_workers };
 
     /// Name of this node in answers and logs.
-    node: String = Name, Default::Derived { shown: "the host name, or a random one", from: host_name };
+    start node: String = Name, Default::Derived { shown: "the host name, or a random one", from: host_name };
 
-    /// Longest silence on a stream before a ping is sent.
-    heartbeat: Duration = Span { min: Duration::from_secs(1), max: Duration::from_secs(300) },
-        Default::Span(limits::HEARTBEAT);
+    /// Whether everybody may follow and publish everything without saying who they are.
+    /// `auto` is open as long as only this machine can reach the address and there is no admin account.
+    /// `true` is open for everybody who reaches the address; `false` never is.
+    live open: OpenMode =
+        SwitchOr(Choice(&[("auto", OpenMode::Auto), ("true", OpenMode::Open), ("false", OpenMode::Closed)])),
+        Default::Text("auto");
 
-    /// How many stored messages are retained.
-    retention_messages: u64 = Whole { min: 1, max: 1_000_000_000, unit: "messages" },
-        Default::Number(limits::RETENTION_MESSAGES);
+    /// Whether strangers may make themselves accounts.
+    live registration: Registration =
+        Choice(&[("open", Registration::Open), ("closed", Registration::Closed)]), Default::Text("closed");
 
-    /// How long stored messages are retained.
-    retention_age: Duration = Span { min: Duration::from_secs(1), max: Duration::from_secs(3_650 * 24 * 60 * 60) },
-        Default::Span(limits::RETENTION_AGE);
+    /// Channels that those may follow who do not say who they are.
+    live anonymous_subscribe: Patterns = ChannelPatterns, Default::Text("");
 
-    /// Largest data of one message, as JSON text.
-    message_bytes_max: usize = Count(Whole { min: 1_024, max: 1_024 * 1_024, unit: "bytes" }),
-        Default::Number(limits::MESSAGE_BYTES_MAX as u64);
+    /// Channels that those may publish to who do not say who they are.
+    live anonymous_publish: Patterns = ChannelPatterns, Default::Text("");
 
-    /// Time over which a stopping server says goodbye to its streams.
-    drain_window: Duration = Span { min: Duration::ZERO, max: Duration::from_secs(300) },
-        Default::Span(limits::DRAIN_WINDOW);
+    /// Channels whose followers those may see who do not say who they are.
+    live anonymous_presence: Patterns = ChannelPatterns, Default::Text("");
+
+    /// Channels that users with an account may follow.
+    live user_subscribe: Patterns = ChannelPatterns, Default::Text("public:*");
+
+    /// Channels that users with an account may publish to.
+    live user_publish: Patterns = ChannelPatterns, Default::Text("");
+
+    /// Channels whose followers users with an account may see.
+    live user_presence: Patterns = ChannelPatterns, Default::Text("public:*");
+
+    /// How long an access token is good; a stream ends with its token unless it presents a new one.
+    live access_token_lifetime: Duration = Span { min: MINUTE, max: HOUR }, Default::Span(limits::ACCESS_TOKEN_LIFETIME);
+
+    /// How long a login lasts without being used.
+    live refresh_token_lifetime: Duration = Span { min: HOUR, max: DAY.saturating_mul(365) },
+        Default::Span(limits::REFRESH_TOKEN_LIFETIME);
+
+    /// Passwords that may be tried a minute for one account, and from one address.
+    live login_attempts_per_minute: NonZeroU32 = Positive(Whole { min: 1, max: 10_000, unit: "attempts a minute" }),
+        Default::Number(limits::LOGIN_ATTEMPTS_PER_MINUTE as u64);
+
+    /// Whether `?token=` is taken on `/api/events`, for clients that cannot send headers.
+    /// Proxies may log it; tickets do the same without that danger.
+    live query_token: bool = Switch, Default::Text("true");
+
+    /// Key for the tokens that the server signs; without it, one is made and kept in `data_dir`.
+    /// Every node of one installation needs the same. Never shown.
+    start token_secret: Option<Secret> = Optional(SigningSecret), Default::Text("");
+
+    /// Key of an issuer of yours whose tokens are taken too (HS256). Never shown.
+    start issuer_secret: Option<Secret> = Optional(SigningSecret), Default::Text("");
+
+    /// Public key of an issuer of yours, as PEM or JWKS (RS256, ES256, EdDSA); read again when it changes.
+    start issuer_key_file: Option<PathBuf> = Optional(FilePath), Default::Text("");
+
+    /// What `iss` must be in the tokens of your issuer.
+    start issuer_name: Option<String> = Optional(Line), Default::Text("");
+
+    /// What `aud` must be in the tokens of your issuer.
+    start issuer_audience: Option<String> = Optional(Line), Default::Text("");
+
+    /// Web origins whose pages may use the API, beside the server's own.
+    live cors_origins: Vec<OriginPattern> = ListOf { item: Origin, min: 0 }, Default::Text("");
+
+    /// Proxies that are believed when they say for whom they ask.
+    start trusted_proxies: Vec<IpNet> = ListOf { item: Network, min: 0 }, Default::Text("");
+
+    /// The header in which trusted proxies say so; the others are not looked at.
+    start forwarded_header: ForwardedHeader = Choice(&[
+            ("x-forwarded-for", ForwardedHeader::XForwardedFor),
+            ("forwarded", ForwardedHeader::Forwarded),
+            ("cf-connecting-ip", ForwardedHeader::CfConnectingIp),
+            ("x-real-ip", ForwardedHeader::XRealIp),
+        ]),
+        Default::Text("x-forwarded-for");
+
+    /// Requests a second from one address, or one IPv6 network of 64 bits.
+    live rate_per_address: NonZeroU32 = Positive(Whole { min: 1, max: 1_000_000, unit: "requests a second" }),
+        Default::Number(limits::RATE_PER_ADDRESS as u64);
+
+    /// Requests that one address may make at once.
+    live rate_burst_per_address: NonZeroU32 = Positive(Whole { min: 10, max: 1_000_000, unit: "requests" }),
+        Default::Number(limits::RATE_BURST_PER_ADDRESS as u64);
+
+    /// Requests a second of one user or API key.
+    live rate_per_principal: NonZeroU32 = Positive(Whole { min: 1, max: 1_000_000, unit: "requests a second" }),
+        Default::Number(limits::RATE_PER_PRINCIPAL as u64);
+
+    /// Requests that one user or API key may make at once.
+    live rate_burst_per_principal: NonZeroU32 = Positive(Whole { min: 10, max: 1_000_000, unit: "requests" }),
+        Default::Number(limits::RATE_BURST_PER_PRINCIPAL as u64);
 
     /// Most open streams on this node; further ones are turned away for a while.
     /// The limit on open files may allow fewer: `santral check-config` shows what remains.
-    max_connections: usize = Count(Whole { min: 1, max: 1_000_000, unit: "streams" }),
+    /// Fewer than there are throws nobody out.
+    live max_connections: usize = Count(Whole { min: 1, max: 1_000_000, unit: "streams" }),
         Default::Derived { shown: "what the limit on open files allows", from: streams_allowed };
 
+    /// Most open streams of one user on this node.
+    live connections_per_user: usize = Count(Whole { min: 1, max: 1_000_000, unit: "streams" }),
+        Default::Number(limits::CONNECTIONS_PER_USER as u64);
+
+    /// Most open streams from one address, or one IPv6 network of 64 bits, on this node.
+    live connections_per_address: usize = Count(Whole { min: 1, max: 1_000_000, unit: "streams" }),
+        Default::Number(limits::CONNECTIONS_PER_ADDRESS as u64);
+
+    /// Ways in which clients may listen.
+    live transports: Vec<Transport> = ListOf { item: Choice(&[("sse", Transport::Sse)]), min: 1 }, Default::Text("sse");
+
+    /// Longest silence on a stream before a ping is sent.
+    /// Streams that are open keep to what they were told, unless it becomes shorter.
+    live heartbeat: Duration = Span { min: Duration::from_secs(1), max: limits::HEARTBEAT_MAX },
+        Default::Span(limits::HEARTBEAT);
+
+    /// Time over which a stopping server says goodbye to its streams.
+    live drain_window: Duration = Span { min: Duration::ZERO, max: Duration::from_secs(300) },
+        Default::Span(limits::DRAIN_WINDOW);
+
+    /// Largest data of one message, as JSON text.
+    live message_bytes_max: usize = Count(Whole { min: 1_024, max: 1_024 * 1_024, unit: "bytes" }),
+        Default::Number(limits::MESSAGE_BYTES_MAX as u64);
+
+    /// How many stored messages are retained.
+    live retention_messages: u64 = Whole { min: 1, max: 1_000_000_000, unit: "messages" },
+        Default::Number(limits::RETENTION_MESSAGES);
+
+    /// How long stored messages are retained.
+    live retention_age: Duration = Span { min: Duration::from_secs(1), max: DAY.saturating_mul(3_650) },
+        Default::Span(limits::RETENTION_AGE);
+
+    /// How many events the event log retains.
+    live event_log_rows_max: u64 = Whole { min: 1_000, max: 100_000_000, unit: "events" },
+        Default::Number(limits::EVENT_LOG_ROWS_MAX);
+
+    /// How long the event log retains events.
+    live event_log_age: Duration = Span { min: HOUR, max: DAY.saturating_mul(3_650) },
+        Default::Span(limits::EVENT_LOG_AGE);
+
+    /// How long the record of a connection is retained after its end.
+    live connection_record_age: Duration = Span { min: HOUR, max: DAY.saturating_mul(3_650) },
+        Default::Span(limits::CONNECTION_RECORD_AGE);
+
     /// Which log records are written: a level, or a list of levels for parts of the server.
-    log_level: String = LogFilter, Default::Text("info,actix_server=warn");
+    live log_level: String = LogFilter, Default::Text("info,actix_server=warn");
 
     /// Log records as text for people, or as one JSON object per line.
-    log_format: LogFormat = Choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]), Default::Text("text");
+    start log_format: LogFormat =
+        Choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]), Default::Text("text");
 
-    /// Allows an address that other machines can reach although everybody may do everything.
-    /// Accounts come in a later release; until then, put a proxy with authentication in front.
-    open: bool = Switch, Default::Text("false");
+    /// Starts without what was set by the API, for an operator who has locked themselves out.
+    /// What is stored stays; `GET /api/settings` shows what holds without it.
+    start ignore_stored_settings: bool = Switch, Default::Text("false");
 }
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn database_in_data_dir(basis: &Basis) -> String {
     // Tidied, because a path that begins with two slashes would end the scheme of the URL.

@@ -1,21 +1,28 @@
-//! The server's settings: from flags, environment, a file and defaults, in this order.
+//! The server's settings: from what the API has set, flags, environment, a file and defaults, in
+//! this order.
 //!
 //! | file | what |
 //! |---|---|
-//! | `keys` | the declaration of every setting |
-//! | `forms` | what values look like |
+//! | `keys`, `key` | the declaration of every setting |
+//! | `forms`, `lists`, `optional`, `origins` | what values look like |
 //! | `resolve` | which source holds |
+//! | `live` | what holds now, and how it changes while the server runs |
 //! | `problem`, `nearest` | what is wrong, and what was meant |
 //! | `secret` | what must not be printed |
 //! | `descriptors` | the limit on open files |
-//! | `reference` | docs/config.md and `check-config` |
+//! | `reference` | docs/settings.md and `check-config` |
 //!
 //! Reading is a function of [`Inputs`]; only the command line looks at the real world.
 
 pub mod descriptors;
 mod forms;
+mod key;
 mod keys;
+mod lists;
+mod live;
 mod nearest;
+mod optional;
+mod origins;
 mod problem;
 mod reference;
 mod resolve;
@@ -25,12 +32,14 @@ use std::net::SocketAddr;
 
 pub use keys::Config;
 pub(crate) use keys::KEYS;
-pub use problem::{Origin, Problem, Problems};
+pub use live::{Change, LiveConfig, TooManyListeners};
+pub use origins::OriginPattern;
+pub use problem::{Origin, Problem, Problems, SettingError};
 pub use reference::{explain, reference};
 pub use resolve::{Inputs, Setting};
 pub use secret::Secret;
 
-use resolve::Resolver;
+use resolve::{Base, Resolver};
 
 /// How log records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +50,68 @@ pub enum LogFormat {
     Json,
 }
 
+/// Whether everybody may do everything; see [`Config::is_open`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// On this machine, until there is an admin.
+    Auto,
+    /// Yes.
+    Open,
+    /// No.
+    Closed,
+}
+
+/// Whether strangers may make themselves accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// Yes.
+    Open,
+    /// No.
+    Closed,
+}
+
+/// A way in which clients may listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Server-Sent Events.
+    Sse,
+}
+
+impl Transport {
+    /// As it is written in the setting and in `hello`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sse => "sse",
+        }
+    }
+}
+
+/// The header in which a trusted proxy says for whom it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// `CF-Connecting-IP`.
+    CfConnectingIp,
+    /// `X-Real-IP`.
+    XRealIp,
+}
+
+impl Config {
+    /// Whether everybody may follow and publish everything; admins close what is open by itself.
+    #[must_use]
+    pub fn is_open(&self, has_admin: bool) -> bool {
+        match self.open {
+            OpenMode::Open => true,
+            OpenMode::Closed => false,
+            OpenMode::Auto => !has_admin && is_local(self.listen),
+        }
+    }
+}
+
 /// A configuration, and how it came about.
 #[derive(Debug, Clone)]
 pub struct Loaded {
@@ -48,27 +119,29 @@ pub struct Loaded {
     pub config: Config,
     /// The same for people, with the origin of each value.
     pub settings: Vec<Setting>,
+    base: Base,
 }
 
-/// Reads the configuration.
+/// Reads the configuration, without what the API has set.
 ///
 /// # Errors
 /// Everything that is wrong with it, not only the first thing.
 pub fn load(inputs: &Inputs) -> Result<Loaded, Problems> {
     let mut resolver = Resolver::gather(inputs);
-    let config = keys::read_all(&mut resolver, inputs.descriptors);
-    if let Some(config) = &config
-        && !config.open
-        && !is_local(config.listen)
-    {
-        resolver.problems.push(Problem::Exposed { listen: config.listen });
-    }
+    let config = assemble(&mut resolver)?;
+    let (settings, base) = resolver.into_parts();
+    Ok(Loaded { config, settings, base })
+}
+
+/// Reads every value and what is derived from several of them.
+fn assemble(resolver: &mut Resolver) -> Result<Config, Problems> {
+    let config = keys::read_all(resolver);
     match config {
         Some(mut config) if resolver.problems.is_empty() => {
             config.descriptors = config.descriptors.with_streams_max(config.max_connections);
-            Ok(Loaded { config, settings: resolver.settings })
+            Ok(config)
         }
-        Some(_) | None => Err(Problems(resolver.problems)),
+        Some(_) | None => Err(Problems(std::mem::take(&mut resolver.problems))),
     }
 }
 

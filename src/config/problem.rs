@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::descriptors::TooFew;
@@ -18,6 +17,8 @@ pub enum Origin {
     Environment(String),
     /// This flag.
     Flag(String),
+    /// The API set it, and the database keeps it.
+    Database,
 }
 
 impl fmt::Display for Origin {
@@ -27,6 +28,7 @@ impl fmt::Display for Origin {
             Self::File(path) => write!(formatter, "file {path:?}"),
             Self::Environment(name) => write!(formatter, "environment {name}"),
             Self::Flag(name) => write!(formatter, "flag --{name}"),
+            Self::Database => formatter.write_str("database"),
         }
     }
 }
@@ -90,19 +92,51 @@ pub enum Problem {
         /// What the parser said.
         message: String,
     },
-    /// Other machines could reach a server that asks nobody who they are.
-    #[error(
-        "listen: other machines can reach {listen}, and whoever does may publish and read everything, because \
-         this release has no accounts yet. Listen on 127.0.0.1, or set open = true (--open, SANTRAL_OPEN=true) \
-         if that is what you want"
-    )]
-    Exposed {
-        /// The address.
-        listen: SocketAddr,
-    },
     /// Too few file descriptors.
     #[error(transparent)]
     TooFewDescriptors(#[from] TooFew),
+}
+
+/// Why a setting was not changed; the old value holds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// Nobody knows it.
+    #[error("there is no setting {key:?}{}", nearest.as_deref().map_or_else(String::new, |name| format!("; did you mean {name}?")))]
+    Unknown {
+        /// What was asked for.
+        key: String,
+        /// What was probably meant.
+        nearest: Option<String>,
+    },
+    /// The value has the wrong shape or is out of range.
+    #[error("{key}: expected {expected}, not {value}")]
+    Invalid {
+        /// The setting.
+        key: &'static str,
+        /// The value, quoted.
+        value: String,
+        /// What it should be, with range and unit.
+        expected: String,
+    },
+    /// It is read at a start only.
+    #[error(
+        "{key} is read at a start only: set the variable {variable}, the flag --{flag}, or {key} in the file, and \
+         start the server again"
+    )]
+    NeedsRestart {
+        /// The setting.
+        key: &'static str,
+        /// Its environment variable.
+        variable: String,
+        /// Its flag, without dashes.
+        flag: String,
+    },
+    /// It would end the open mode while nobody could sign in.
+    #[error("{key}: there is no admin yet, so nobody could undo this")]
+    WouldLockOut {
+        /// The setting.
+        key: &'static str,
+    },
 }
 
 /// Everything that is wrong with one configuration, one line each.

@@ -1,13 +1,15 @@
 //! Gathers what file, environment and flags say, and decides which of them holds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::forms::Form;
-use super::keys::{Basis, KEYS, Key};
+use super::key::{Basis, Key};
+use super::keys::KEYS;
 use super::nearest::nearest;
 use super::problem::{Origin, Problem};
 
@@ -35,6 +37,28 @@ pub struct Setting {
     pub shown: String,
     /// Who said so.
     pub origin: Origin,
+}
+
+/// The text of every setting and where it came from, defaults included: what holds without changes.
+#[derive(Clone)]
+pub(super) struct Base {
+    texts: HashMap<&'static str, (String, Origin)>,
+    descriptors: u64,
+}
+
+/// Without the texts: some are secrets.
+impl fmt::Debug for Base {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Base").field("descriptors", &self.descriptors).finish_non_exhaustive()
+    }
+}
+
+impl Base {
+    /// The text of a setting and where it came from.
+    pub(super) fn text(&self, key: &Key) -> (&str, &Origin) {
+        let (text, origin) = self.texts.get(key.name).expect("the text of every setting was pinned");
+        (text, origin)
+    }
 }
 
 /// What was said, and what is wrong with it.
@@ -66,7 +90,31 @@ impl Resolver {
             }
         }
         resolver.basis.data_dir = resolver.text(key_named("data_dir")).0;
+        // Drawn once: a random default must stay the same when other settings change.
+        for key in KEYS {
+            let pinned = resolver.text(key);
+            resolver.given.insert(key.name, pinned);
+        }
         resolver
+    }
+
+    /// The same with what the API has set.
+    pub(super) fn with_stored(base: &Base, stored: &BTreeMap<&'static str, String>) -> Self {
+        let mut given = base.texts.clone();
+        given.extend(stored.iter().map(|(key, text)| (*key, (text.clone(), Origin::Database))));
+        // Nothing is derived any more: every text is there.
+        let basis = Basis { data_dir: String::new(), descriptors: base.descriptors };
+        Self { given, basis, settings: Vec::new(), problems: Vec::new() }
+    }
+
+    /// What was read, and the texts that it was read from.
+    pub(super) fn into_parts(self) -> (Vec<Setting>, Base) {
+        (self.settings, Base { texts: self.given, descriptors: self.basis.descriptors })
+    }
+
+    /// The limit on open files.
+    pub(super) fn descriptors(&self) -> u64 {
+        self.basis.descriptors
     }
 
     /// The value of one setting; `None` when it is not as it should be, which is noted.
@@ -121,10 +169,11 @@ impl Resolver {
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Float(number) => number.to_string(),
             toml::Value::Boolean(value) => value.to_string(),
-            toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
-                let expected = key.form.expected();
-                return self.problems.push(Problem::Value { key: key.name, origin, value: None, expected });
-            }
+            toml::Value::Array(items) => match list_text(key, items) {
+                Some(text) => text,
+                None => return self.problems.push(shapeless(key, origin)),
+            },
+            toml::Value::Datetime(_) | toml::Value::Table(_) => return self.problems.push(shapeless(key, origin)),
         };
         self.given.insert(key.name, (text, origin));
     }
@@ -152,6 +201,17 @@ impl Resolver {
             None => self.problems.push(Problem::Encoding { key: key.name.to_owned(), origin }),
         }
     }
+}
+
+/// What stands there has no text at all.
+fn shapeless(key: &'static Key, origin: Origin) -> Problem {
+    Problem::Value { key: key.name, origin, value: None, expected: key.form.expected() }
+}
+
+/// The text of an array where the setting is a list.
+fn list_text(key: &Key, items: &[toml::Value]) -> Option<String> {
+    let items = items.iter().map(|item| item.as_str().map(serde_json::Value::from)).collect::<Option<_>>()?;
+    key.text_of(&serde_json::Value::Array(items))
 }
 
 /// The file to read, and whether it must exist.

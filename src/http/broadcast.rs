@@ -41,7 +41,7 @@ pub async fn post(
     let query: BroadcastQuery = query::parse(&request)?;
     let body = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?;
     let hub = shard.hub();
-    let message = Message::parse(query.into_item(body.parse()?), hub.options.message_bytes_max)?;
+    let message = Message::parse(query.into_item(body.parse()?), hub.config.load().message_bytes_max)?;
     let key = idempotency_key(&request)?;
     let principal = Principal::anonymous(Grants::all());
     let mut receipts = publish::publish(&shard, &principal, &Sender::default(), vec![message], key).await?;

@@ -34,7 +34,7 @@ pub async fn post(
     let body = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?;
     let (items, is_batch) = parse_items(&body)?;
     let hub = shard.hub();
-    let bytes_max = hub.options.message_bytes_max;
+    let bytes_max = hub.config.load().message_bytes_max;
     let messages = items.into_iter().map(|item| Message::parse(item, bytes_max)).collect::<Result<_, _>>()?;
     let key = idempotency_key(&request)?;
     let mut receipts =

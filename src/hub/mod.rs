@@ -24,6 +24,7 @@ use santral_core::position::{Epoch, Offset};
 use santral_core::shard::Shard;
 use santral_core::time::Moment;
 
+use crate::config::LiveConfig;
 use crate::ports::store::{Durability, LogReader};
 use delivery::{Delivery, ShardPart};
 use directory::Directory;
@@ -60,22 +61,16 @@ pub struct HubOptions {
     pub node: String,
     /// Worker threads, and so shards.
     pub workers: usize,
-    /// Longest silence on a stream.
-    pub heartbeat: Duration,
     /// What receipts promise.
     pub durability: Durability,
-    /// How long stored messages are retained.
-    pub retention_age: Duration,
-    /// Largest message data, in bytes.
-    pub message_bytes_max: usize,
-    /// Most open streams.
-    pub streams_max: usize,
 }
 
 /// The shards of this node, and what they share.
 pub struct Hub {
     /// What does not change while the server runs.
     pub options: HubOptions,
+    /// What may change while the server runs.
+    pub config: Arc<LiveConfig>,
     /// Which shard serves which session.
     pub directory: Directory,
     /// The way into the log.
@@ -97,6 +92,7 @@ impl Hub {
     #[must_use]
     pub fn new(
         options: HubOptions,
+        config: Arc<LiveConfig>,
         log_start: LogStart,
         head: Offset,
         reader: Arc<dyn LogReader>,
@@ -105,6 +101,7 @@ impl Hub {
         let (mailboxes, receivers) = (0..options.workers).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
         let hub = Self {
             options,
+            config,
             directory: Directory::default(),
             writer,
             reader,
@@ -210,7 +207,7 @@ impl Hub {
     /// Takes one of the places for streams, if there is one left.
     #[must_use]
     pub fn admit_stream(self: &Arc<Self>) -> Option<StreamSlot> {
-        let streams_max = self.options.streams_max;
+        let streams_max = self.config.load().descriptors.streams;
         let admit = |count| (count < streams_max).then_some(count + 1);
         self.streams.fetch_update(Ordering::AcqRel, Ordering::Acquire, admit).ok()?;
         Some(StreamSlot(Arc::clone(self)))

@@ -61,7 +61,7 @@ impl LocalShard {
         let notices = Rc::new(Notices::default());
         let start = &hub.log_start;
         let config = ShardConfig {
-            heartbeat: hub.options.heartbeat,
+            heartbeat: hub.config.load().heartbeat,
             ..ShardConfig::new(start.epoch, start.behind, start.trimmed_to)
         };
         let mut shard = Shard::new(hub.now(), config);
@@ -108,7 +108,11 @@ impl LocalShard {
     /// Admits a session; see [`Shard::attach`].
     #[must_use]
     pub fn attach(&self, request: AttachRequest) -> Attached {
-        self.with(|shard, now| shard.attach(now, request))
+        let heartbeat = self.hub.config.load().heartbeat;
+        self.with(|shard, now| {
+            shard.set_heartbeat(now, heartbeat);
+            shard.attach(now, request)
+        })
     }
 
     /// Ends an earlier attach of the token; see [`Shard::release`].
@@ -262,6 +266,8 @@ impl Driver {
             }
             self.take_events(&mut events);
             let now = self.local.hub.now();
+            let heartbeat = self.local.hub.config.load().heartbeat;
+            self.local.state.borrow_mut().shard.set_heartbeat(now, heartbeat);
             self.local.state.borrow_mut().shard.handle_timeout(now);
             self.local.settle();
             let progress = self.local.run_slice();

@@ -20,6 +20,7 @@ use santral_core::limits::{
 use santral_core::position::Offset;
 
 use super::{Delivery, Hub};
+use crate::config::Config;
 use crate::ports::store::{Append, Appended, LogReader, LogWriter, PageQuery, Retention, StoreError};
 
 /// How often a writer that shares its database looks for entries of others.
@@ -152,7 +153,6 @@ pub struct Writer {
     reader: Arc<dyn LogReader>,
     hub: Weak<Hub>,
     inbox: WriterInbox,
-    retention: Retention,
     /// The last offset that was handed to the shards.
     delivered: Offset,
     /// Whether a commit's outcome is unknown, so that the log may hold more than was delivered.
@@ -171,19 +171,12 @@ struct LastCommit {
 impl Writer {
     /// A writer for the hub whose shards have everything up to `head`.
     #[must_use]
-    pub fn new(
-        log: Box<dyn LogWriter>,
-        hub: &Arc<Hub>,
-        inbox: WriterInbox,
-        retention: Retention,
-        head: Offset,
-    ) -> Self {
+    pub fn new(log: Box<dyn LogWriter>, hub: &Arc<Hub>, inbox: WriterInbox, head: Offset) -> Self {
         Self {
             log,
             reader: Arc::clone(&hub.reader),
             hub: Arc::downgrade(hub),
             inbox,
-            retention,
             delivered: head,
             in_doubt: false,
             next_prune: Instant::now() + PRUNE_INTERVAL,
@@ -341,7 +334,8 @@ impl Writer {
             return;
         }
         let Some(hub) = self.hub.upgrade() else { return };
-        let more = match self.log.prune(self.retention, Hub::wall_clock()) {
+        let retention = retention(&hub.config.load());
+        let more = match self.log.prune(retention, Hub::wall_clock()) {
             Ok(pruned) => {
                 let trimmed_to = pruned.state.trimmed_to;
                 hub.tell_all_blocking(move |shard, _| shard.log_trimmed(trimmed_to));
@@ -370,6 +364,10 @@ impl Writer {
             (_, _) => (),
         }
     }
+}
+
+fn retention(config: &Config) -> Retention {
+    Retention { entries_max: config.retention_messages, age_max: config.retention_age }
 }
 
 /// Gives each publisher its outcomes; `receivers` are those of all stored entries in order.

@@ -57,7 +57,7 @@ pub async fn run(
             session.unsubscribe(parse_selectors(&names)?).await.map(CommandAnswer::Subscriptions)
         }
         Command::Publish(item) => {
-            let message = Message::parse(item, hub.options.message_bytes_max)?;
+            let message = Message::parse(item, hub.config.load().message_bytes_max)?;
             let from = session.sender(principal).await?;
             let receipts = publish::publish(local, principal, &from, vec![message], None).await?;
             receipts.into_iter().next().map(CommandAnswer::Published).ok_or(Refusal::Stopped)

@@ -19,9 +19,6 @@ use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::{Hub, StreamSlot};
 
-/// The transports that this server speaks.
-const TRANSPORTS: [&str; 1] = ["sse"];
-
 /// A stream that was asked for, checked.
 #[derive(Debug)]
 pub struct StreamOrder {
@@ -114,17 +111,18 @@ pub async fn open(shard: &LocalShard, principal: &Principal, order: StreamOrder)
         committed: hub.committed(),
         legacy,
     });
+    let config = hub.config.load();
     let hello = Hello {
         session: token.reveal().to_owned(),
         connection: connection.as_str().to_owned(),
         recovered: attached.recovered,
-        heartbeat_ms: u32::try_from(hub.options.heartbeat.as_millis()).unwrap_or(u32::MAX),
+        heartbeat_ms: attached.heartbeat_ms,
         server_time: Hub::wall_clock().to_rfc3339(),
         node: hub.options.node.clone(),
         user: principal.user.as_deref().map(str::to_owned),
         channels,
-        retention_seconds: hub.options.retention_age.as_secs(),
-        transports: TRANSPORTS.map(str::to_owned).to_vec(),
+        retention_seconds: config.retention_age.as_secs(),
+        transports: config.transports.iter().map(|transport| transport.name().to_owned()).collect(),
     };
     let mut first_bytes = BytesMut::from(&sse::hello_frame(attached.id, draw(RETRY_MS), &hello)[..]);
     if order.pad {

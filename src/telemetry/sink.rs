@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The writing end; `env_logger` calls it with one whole line at a time.
+/// The writing end.
 pub(super) struct Sink {
     sender: SyncSender<Item>,
     lost: Arc<AtomicU64>,
@@ -41,18 +41,12 @@ impl Sink {
             .spawn(move || carry(&receiver, &mut output, &counter, &apology))?;
         Ok((Self { sender: sender.clone(), lost }, LogGuard { sender }))
     }
-}
 
-impl Write for Sink {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.sender.try_send(Item::Line(line.to_vec())).is_err() {
+    /// Hands over one whole line, with its end.
+    pub(super) fn send(&self, line: String) {
+        if self.sender.try_send(Item::Line(line.into_bytes())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -125,10 +119,10 @@ mod tests {
     fn a_stalled_reader_costs_lines_but_stops_nobody_and_the_loss_is_told() {
         let (written, lines) = mpsc::channel();
         let (opener, open) = mpsc::channel();
-        let (mut sink, guard) = Sink::start(Gate { written, open }, |lost| format!("lost {lost}")).expect("a thread");
+        let (sink, guard) = Sink::start(Gate { written, open }, |lost| format!("lost {lost}")).expect("a thread");
         let sent = LINES_MAX + 100;
         for index in 0..sent {
-            sink.write_all(format!("{index}").as_bytes()).expect("a sink takes everything");
+            sink.send(index.to_string());
         }
         drop(opener);
         drop(guard);
@@ -148,8 +142,8 @@ mod tests {
     fn the_end_waits_for_the_last_line() {
         let (written, lines) = mpsc::channel();
         let (_, open) = mpsc::channel();
-        let (mut sink, guard) = Sink::start(Gate { written, open }, |_| String::new()).expect("a thread");
-        sink.write_all(b"last words").expect("a sink takes everything");
+        let (sink, guard) = Sink::start(Gate { written, open }, |_| String::new()).expect("a thread");
+        sink.send("last words".to_owned());
         drop(guard);
         assert_eq!(lines.try_recv().as_deref(), Ok("last words"));
     }

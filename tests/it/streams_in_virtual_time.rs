@@ -48,6 +48,77 @@ fn a_silent_stream_is_pinged_within_the_heartbeat_and_each_at_its_own_pace() {
     });
 }
 
+/// Shows SSE-9.
+#[test]
+fn a_shorter_heartbeat_holds_at_once_and_a_longer_one_for_new_streams() {
+    in_virtual_time(|node| async move {
+        for waited in [0, 5, 14] {
+            node.set("heartbeat", "25s");
+            let mut client = node.listen("/api/events").await;
+            let written = Instant::now();
+            sleep(Duration::from_secs(waited)).await;
+            node.set("heartbeat", "20s");
+            assert_eq!(client.next().await.event_type, "ping");
+            assert!(written.elapsed() <= HEARTBEAT, "{:?} of silence, and {HEARTBEAT:?} were said", written.elapsed());
+            let written = Instant::now();
+            node.set("heartbeat", "2s");
+            assert_eq!(client.next().await.event_type, "ping");
+            assert!(written.elapsed() <= Duration::from_secs(2), "{:?}", written.elapsed());
+            node.set("heartbeat", "5m");
+            for _ in 0..3 {
+                let written = Instant::now();
+                assert_eq!(client.next().await.event_type, "ping");
+                assert!(written.elapsed() <= Duration::from_secs(2), "{:?}, and 2 s hold", written.elapsed());
+            }
+            let mut new = node.listen("/api/events").await;
+            let opened = Instant::now();
+            assert_eq!(new.hello["heartbeatMs"], 300_000);
+            assert_eq!(new.next().await.event_type, "ping");
+            let silence = opened.elapsed();
+            assert!(silence > Duration::from_secs(179) && silence <= Duration::from_secs(300), "{silence:?}");
+        }
+    });
+}
+
+#[test]
+fn fewer_connections_throw_nobody_out_and_more_are_let_in_at_once() {
+    in_virtual_time(|node| async move {
+        let mut clients = Vec::new();
+        for _ in 0..5 {
+            clients.push(node.listen("/api/events").await);
+        }
+        node.set("max_connections", "3");
+        let (status, answer) = node.post("/api/events", "{}").await;
+        assert_eq!((status, &json(&answer)["code"]), (503, &json("\"too_many_connections\"")));
+        node.broadcast_volatile("1").await;
+        for client in &mut clients {
+            assert_eq!(client.next().await.data, "1");
+        }
+        // Below the bound again: as many as have left may come.
+        clients.truncate(2);
+        while node.streams() > 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        clients.push(node.listen("/api/events").await);
+        assert_eq!(node.post("/api/events", "{}").await.0, 503);
+        node.set("max_connections", "4");
+        clients.push(node.listen("/api/events").await);
+        assert_eq!(node.post("/api/events", "{}").await.0, 503);
+    });
+}
+
+#[test]
+fn the_size_of_messages_changes_at_once() {
+    in_virtual_time(|node| async move {
+        let message = format!("\"{}\"", "x".repeat(2_000));
+        assert_eq!(node.post("/api/broadcast?volatile=1", &message).await.0, 200);
+        node.set("message_bytes_max", "1024");
+        assert_eq!(node.post("/api/broadcast?volatile=1", &message).await.0, 413);
+        node.set("message_bytes_max", "2048");
+        assert_eq!(node.post("/api/broadcast?volatile=1", &message).await.0, 200);
+    });
+}
+
 /// Shows SES-2.
 #[test]
 fn a_session_waits_a_minute_for_its_client_and_not_longer() {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use santral_schema::events::{Gap, GapReason, PresenceKind};
 use santral_schema::reason::DisconnectReason;
 
-use super::{Effect, PresenceNotice, Shard};
+use super::{Effect, PresenceNotice, Shard, timers};
 use crate::feeds::Topic;
 use crate::inbox::Inbox;
 use crate::limits::{RETRY_MS, SUBSCRIPTIONS_PER_SESSION_MAX};
@@ -55,6 +55,8 @@ pub struct Attached {
     pub recovered: bool,
     /// Frames that go out right behind `hello`: the gaps.
     pub gaps: Bytes,
+    /// The longest silence on its stream, in milliseconds.
+    pub heartbeat_ms: u32,
 }
 
 /// A session follows as much as it may.
@@ -83,6 +85,7 @@ impl Shard {
         let start = self.start_of(&request, &mut inbox);
         let channels: Vec<_> = request.selectors.iter().map(Selector::to_string).collect();
         let gaps = self.gap_frames(&start, request.requested.as_deref(), &channels);
+        let heartbeat_ms = timers::millis(self.config.heartbeat);
         let session = Session {
             token: request.token.clone(),
             connection: request.connection,
@@ -102,6 +105,7 @@ impl Shard {
             ping_due: false,
             armed: false,
             last_write: now,
+            heartbeat_ms,
             page: None,
             inbox,
         };
@@ -112,7 +116,7 @@ impl Shard {
             self.follow(key, selector, request.presence, 0, 0);
         }
         self.timers.expect_link(now, key);
-        Attached { session: key, id: start.id, recovered: start.recovered, gaps }
+        Attached { session: key, id: start.id, recovered: start.recovered, gaps, heartbeat_ms }
     }
 
     /// The session's link is there: from now on it is served, from its cursor.

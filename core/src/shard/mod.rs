@@ -51,7 +51,7 @@ pub struct ShardConfig {
     pub head: Offset,
     /// The last offset that retention has removed.
     pub trimmed_to: Offset,
-    /// Longest silence on a stream.
+    /// Longest silence on a stream; see [`Shard::set_heartbeat`].
     pub heartbeat: Duration,
     /// How long a resumable session outlives its connection.
     pub grace: Duration,
@@ -181,7 +181,7 @@ impl Shard {
             waiting: VecDeque::new(),
             pages: pages::PageReads::default(),
             scratch: pick::Scratch::default(),
-            timers: timers::Timers::new(Wheel::new(now, config.heartbeat)),
+            timers: timers::Timers::new(Wheel::new(now, limits::HEARTBEAT_MAX.max(config.heartbeat))),
             effects: VecDeque::new(),
             counters: Counters::default(),
             matching: Vec::new(),

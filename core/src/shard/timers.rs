@@ -113,6 +113,29 @@ impl Shard {
         }
     }
 
+    /// Changes the longest silence, which must be at most [`crate::limits::HEARTBEAT_MAX`].
+    ///
+    /// A session keeps the promise that its `hello` made: a longer heartbeat is for those that come
+    /// from now on, a shorter one for all.
+    pub fn set_heartbeat(&mut self, now: Moment, heartbeat: Duration) {
+        let before = std::mem::replace(&mut self.config.heartbeat, heartbeat);
+        if heartbeat >= before {
+            return;
+        }
+        self.timers.wheel.clear();
+        let keys: Vec<_> = self.sessions.keys().collect();
+        for key in keys {
+            let period_before = self.personal_heartbeat(key);
+            let session = &mut self.sessions[key];
+            session.heartbeat_ms = session.heartbeat_ms.min(millis(heartbeat));
+            if session.armed {
+                let promised = session.last_write + period_before;
+                let due = promised.min(now + self.personal_heartbeat(key));
+                self.timers.wheel.arm(key, due);
+            }
+        }
+    }
+
     /// Puts a session that was just linked or pinged back into the wheel.
     pub(super) fn arm_heartbeat(&mut self, now: Moment, key: SessionKey) {
         let period = self.personal_heartbeat(key);
@@ -148,11 +171,12 @@ impl Shard {
         self.arm_heartbeat(now, key);
     }
 
-    /// Between 60 % and 100 % of the heartbeat, fixed for a session: after a message to everyone
+    /// Between 60 % and 100 % of the heartbeat that a session was told, fixed for it: after a message to everyone
     /// the pings that follow are spread, and no stream is silent for longer than it was told.
     fn personal_heartbeat(&self, key: SessionKey) -> Duration {
         let spread = key.data().as_ffi().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let heartbeat = self.config.heartbeat.saturating_sub(WHEEL_TICK);
+        let told = self.sessions.get(key).map_or(0, |session| session.heartbeat_ms);
+        let heartbeat = Duration::from_millis(u64::from(told)).saturating_sub(WHEEL_TICK);
         heartbeat.mul_f64(0.6 + 0.4 * (spread as f64 / f64::from(u32::MAX)))
     }
 
@@ -178,6 +202,11 @@ impl Shard {
     fn drained(&self, drain: &Drain) -> u32 {
         share(drain.total - drain.remaining.len())
     }
+}
+
+/// A heartbeat as `hello` tells it.
+pub(super) fn millis(heartbeat: Duration) -> u32 {
+    u32::try_from(heartbeat.as_millis()).unwrap_or(u32::MAX)
 }
 
 fn share(count: usize) -> u32 {

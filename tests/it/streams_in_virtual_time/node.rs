@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::LocalSet;
 
+use santral::config::{Inputs, LiveConfig};
 use santral::hub::shard_thread::LocalShard;
 use santral::hub::{Hub, HubOptions, LogStart, writer};
 use santral::ports::store::Durability;
@@ -38,6 +39,18 @@ pub(super) fn in_virtual_time<F: Future<Output = ()>>(test: impl FnOnce(Node) ->
     LocalSet::new().block_on(&runtime, async { test(Node::start(opened).await).await });
 }
 
+/// The defaults, with a heartbeat of [`super::HEARTBEAT`].
+fn config() -> Arc<LiveConfig> {
+    let inputs = Inputs {
+        flags: vec![("heartbeat".to_owned(), super::HEARTBEAT.as_secs().to_string())],
+        file: None,
+        environment: Vec::new(),
+        folder: "/nonexistent".into(),
+        descriptors: 4_096,
+    };
+    Arc::new(LiveConfig::new(santral::config::load(&inputs).expect("the defaults are valid")))
+}
+
 /// See the module.
 pub(super) struct Node {
     hub: Arc<Hub>,
@@ -52,18 +65,10 @@ impl Node {
             behind: opened.state.head,
             recent: Arc::default(),
         };
-        let options = HubOptions {
-            node: "virtual".to_owned(),
-            workers: 1,
-            heartbeat: super::HEARTBEAT,
-            durability: Durability::Disk,
-            retention_age: Duration::from_secs(3_600),
-            message_bytes_max: 64 * 1024,
-            streams_max: 1_000,
-        };
+        let options = HubOptions { node: "virtual".to_owned(), workers: 1, durability: Durability::Disk };
         // Nothing is stored in these tests: the writer's thread would live in real time.
         let (queue, _) = writer::queue();
-        let (hub, mut mailboxes) = Hub::new(options, log_start, opened.state.head, opened.reader, queue);
+        let (hub, mut mailboxes) = Hub::new(options, config(), log_start, opened.state.head, opened.reader, queue);
         let mailbox = mailboxes.remove(0);
         let shard = LocalShard::start(&hub, 0, mailbox).expect("the kernel has a poll for the shard");
         let connections = serve(&shard).await;
@@ -109,6 +114,11 @@ impl Node {
     pub(super) async fn drain(&self, window: Duration) {
         self.hub.start_draining();
         self.hub.call_all(move |shard, now| shard.drain(now, window)).await;
+    }
+
+    /// Changes a setting, as the API does.
+    pub(super) fn set(&self, key: &str, value: &str) {
+        self.hub.config.set(key, value, &|| true).expect("the test's value is valid");
     }
 
     /// Open streams.
