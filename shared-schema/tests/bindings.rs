@@ -78,6 +78,7 @@ fn bindings() -> String {
         event_log::EventLevel,
         event_log::EventType,
         health::Health,
+        health::Liveness,
         health::HealthStatus,
         health::StorageHealth,
         problem::Problem,

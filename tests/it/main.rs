@@ -11,6 +11,7 @@ mod faults;
 mod first_steps;
 mod injection;
 mod migrations;
+mod openapi;
 mod power_cut;
 mod proxies;
 mod publish;
