@@ -9,7 +9,7 @@ use santral_core::limits::BODY_BYTES_MAX;
 use santral_schema::grammar;
 use santral_schema::reason::DisconnectReason;
 use santral_schema::sessions::{StreamFormat, StreamRequest};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::ApiError;
 use super::{body, query};
@@ -52,6 +52,23 @@ struct EventsQuery {
     client: Option<String>,
 }
 
+/// One event of a stream (WHATWG HTML, section 9.2). Stands for the frames in the description of the API.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its shape is of interest")]
+struct StreamEvent {
+    /// `hello`, `gap`, `presence`, `ping`, `bye`, the name that the publisher gave, or `message`.
+    event: String,
+    /// A JSON text.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+    /// A position, where the event has one or an earlier one had.
+    #[schema(nullable = false)]
+    id: Option<String>,
+    /// How long to wait before coming back, in milliseconds.
+    #[schema(nullable = false)]
+    retry: Option<u32>,
+}
+
 /// `GET /api/events`.
 ///
 /// # Errors
@@ -68,7 +85,7 @@ struct EventsQuery {
         ("Last-Event-ID" = Option<String>, Header, description = "The last id that the client has seen; wins over `lastEventId`."),
     ),
     responses(
-        (status = 200, description = "A stream that goes on until either side closes it: `hello`, then messages, `gap`, `presence`, `ping` and `bye`.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "A stream that goes on until either side closes it: `hello`, then messages, `gap`, `presence`, `ping` and `bye`.", body = StreamEvent, content_type = "text/event-stream"),
         (status = 422),
     ),
     security((), ("bearer" = []), ("token" = []), ("ticket" = [])),
@@ -104,7 +121,7 @@ pub async fn get(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<H
     ),
     request_body = StreamRequest,
     responses(
-        (status = 200, description = "A stream that goes on until either side closes it: `hello`, then messages, `gap`, `presence`, `ping` and `bye`.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "A stream that goes on until either side closes it: `hello`, then messages, `gap`, `presence`, `ping` and `bye`.", body = StreamEvent, content_type = "text/event-stream"),
         (status = 422),
     ),
     security((), ("bearer" = []), ("token" = []), ("ticket" = [])),

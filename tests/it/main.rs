@@ -15,6 +15,7 @@ mod openapi;
 mod power_cut;
 mod proxies;
 mod publish;
+mod schemathesis;
 mod sessions;
 mod sse;
 mod store_contract;

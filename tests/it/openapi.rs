@@ -121,7 +121,7 @@ fn the_page_about_the_api_asks_no_other_host_and_serves_no_other_file() {
 }
 
 /// Method and path of every operation.
-fn described(document: &Value) -> Vec<(String, String)> {
+pub(crate) fn described(document: &Value) -> Vec<(String, String)> {
     let paths = document["paths"].as_object().expect("a description has paths");
     let methods = |(path, item): (&String, &Value)| {
         let methods = item.as_object().expect("a path has operations").keys();
