@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use santral_testkit::http::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::browser::driver::Browser;
 use crate::support::{PATIENCE, Santral};
 
 /// Pages for people; they are no part of the API.
@@ -119,6 +120,51 @@ fn the_page_about_the_api_asks_no_other_host_and_serves_no_other_file() {
     }
     assert_eq!(santral.post("/api/docs", "{}").status, 405);
 }
+
+/// Each operation can be read and tried, under a policy that lets the page ask nobody else.
+#[test]
+fn the_page_about_the_api_shows_every_operation() {
+    let santral = Santral::start();
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&format!("http://{}/api/docs", santral.address));
+    let shown = browser.wait_for("the operations", PATIENCE, || {
+        let paths = browser.run(SHOWN_OPERATIONS, &[]);
+        let paths: BTreeSet<_> = paths.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        (!paths.is_empty()).then_some(paths)
+    });
+    let operations = described(&santral::http::openapi::document());
+    let expected: BTreeSet<_> = operations.iter().map(|(method, path)| format!("{method} {path}")).collect();
+    assert_eq!(shown, expected);
+    browser.click("#operations-health-live button.opblock-summary-control");
+    browser.click("#operations-health-live .try-out__btn");
+    browser.click("#operations-health-live .execute");
+    let tried = browser.wait_for("the answer", PATIENCE, || {
+        let text = browser.text("#operations-health-live");
+        text.contains("x-request-id").then_some(text)
+    });
+    assert!(tried.contains("\"ok\""), "{tried}");
+    let foreign = browser.run(FOREIGN_REQUESTS, &[json!(santral.address.to_string())]);
+    assert_eq!(foreign, json!([]), "asked elsewhere");
+    assert_eq!(browser.run(POLICY_VIOLATIONS, &[]), json!([]), "the policy forbade something");
+}
+
+/// Method and path of each operation on the page; Swagger UI puts zero-width spaces into paths.
+const SHOWN_OPERATIONS: &str = r#"
+    return [...document.querySelectorAll(".opblock-summary")].map((summary) => {
+        const part = (css) => summary.querySelector(css).textContent.replace(/\u200b/g, "");
+        return `${part(".opblock-summary-method")} ${part(".opblock-summary-path")}`;
+    })"#;
+
+/// What the page asked of anybody but the given host.
+const FOREIGN_REQUESTS: &str = r"
+    return performance.getEntriesByType('resource').map((entry) => entry.name)
+        .filter((name) => new URL(name).host !== arguments[0])";
+
+/// What the policy has forbidden since the page was opened.
+const POLICY_VIOLATIONS: &str = r"
+    const observer = new ReportingObserver(() => {}, { types: ['csp-violation'], buffered: true });
+    observer.observe();
+    return observer.takeRecords().map((report) => report.body.blockedURL)";
 
 /// Method and path of every operation.
 pub(crate) fn described(document: &Value) -> Vec<(String, String)> {
