@@ -7,9 +7,10 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use santral_core::entry::{Entry, Publication, Sender, Timestamp};
-use santral_core::names::{ChannelName, EventName};
+use santral_core::names::{ChannelName, ConnectionId, EventName, NameError, Selector, SessionToken};
 use santral_core::position::{Epoch, Position};
 use santral_core::sse::Format;
+use santral_schema::grammar;
 use santral_testkit::sse::{Event, Item, Parser};
 use serde_json::value::RawValue;
 
@@ -77,6 +78,36 @@ proptest! {
         prop_assert_eq!(arrived, published);
         prop_assert_eq!(envelope["id"].get(), "\"00000001-7\"");
         prop_assert_eq!(event.event_type, "message");
+    }
+}
+
+/// Text of a grammar as the description of the API has it; the generator anchors by itself.
+fn described(pattern: &str) -> impl Strategy<Value = String> {
+    let bare = pattern.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')).expect("a pattern is anchored");
+    proptest::string::string_regex(bare).expect("a pattern is a regular expression")
+}
+
+/// Whether the grammar was kept to; what belongs to the server is written like everything else.
+fn keeps<T>(parsed: Result<T, NameError>) -> bool {
+    matches!(parsed, Ok(_) | Err(NameError::Reserved))
+}
+
+proptest! {
+    #[test]
+    fn names_that_the_description_of_the_api_allows_are_taken(
+        channel in described(grammar::ChannelName::PATTERN),
+        selector in described(grammar::Selector::PATTERN),
+        event in described(grammar::EventName::PATTERN),
+        connection in described(grammar::ConnectionId::PATTERN),
+        session in described(grammar::SessionToken::PATTERN),
+        user in described(grammar::UserId::PATTERN),
+    ) {
+        prop_assert!(ChannelName::parse(&channel).is_ok(), "{}", channel);
+        prop_assert!(keeps(Selector::parse(&selector)), "{}", selector);
+        prop_assert!(keeps(EventName::parse(&event)), "{}", event);
+        prop_assert!(ConnectionId::parse(&connection).is_ok(), "{}", connection);
+        prop_assert!(SessionToken::parse(&session).is_ok(), "{}", session);
+        prop_assert!(ChannelName::of_user(&user).is_ok(), "{}", user);
     }
 }
 

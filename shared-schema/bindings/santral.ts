@@ -698,6 +698,16 @@ export type Health = {
 };
 
 /**
+ * Answer of `GET /health/live`.
+ */
+export type Liveness = {
+    /**
+     * Always `ok`: a process that does badly still lives.
+     */
+    status: HealthStatus,
+};
+
+/**
  * How the server does, in one word.
  */
 export type HealthStatus = "ok" | "degraded" | "draining";

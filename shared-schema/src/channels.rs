@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::events::Envelope;
 
 /// Answer of `GET /api/channels`.
-#[derive(Debug, Serialize, TS)]
+#[derive(Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelList {
     /// Channels with retained entries, in name order.
@@ -20,7 +21,7 @@ pub struct ChannelList {
 }
 
 /// One channel of the list.
-#[derive(Debug, Serialize, TS)]
+#[derive(Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelItem {
     /// Its name.
@@ -32,7 +33,7 @@ pub struct ChannelItem {
 }
 
 /// Answer of `GET /api/channels/{channel}/history`.
-#[derive(Debug, Serialize, TS)]
+#[derive(Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct History {
     /// The channel.
@@ -48,7 +49,7 @@ pub struct History {
 }
 
 /// Answer of `GET /api/channels/{channel}/presence`.
-#[derive(Debug, Serialize, TS)]
+#[derive(Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Presence {
     /// The channel.
@@ -63,10 +64,11 @@ pub struct Presence {
 }
 
 /// One session that follows a channel.
-#[derive(Debug, Serialize, TS)]
+#[derive(Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PresentSession {
     /// The user, where there are users.
+    #[schema(required)]
     pub user: Option<String>,
     /// Its connection.
     pub connection: String,

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// `event: hello`, the first frame of every stream.
-#[derive(Debug, Clone, Serialize, TS)]
+#[derive(Debug, Clone, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
     /// The session's token: secret, and the address of its commands.
@@ -32,7 +33,7 @@ pub struct Hello {
 }
 
 /// A message in the envelope format.
-#[derive(Debug, Serialize, TS)]
+#[derive(Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
     /// The channel that it was published to.
@@ -53,11 +54,12 @@ pub struct Envelope {
     pub at: String,
     /// The message as the publisher wrote it.
     #[ts(type = "unknown")]
+    #[schema(value_type = serde_json::Value, required)]
     pub data: Box<RawValue>,
 }
 
 /// What the server knows of a sender.
-#[derive(Debug, Clone, Serialize, TS)]
+#[derive(Debug, Clone, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct From {
     /// The user.
@@ -71,7 +73,7 @@ pub struct From {
 }
 
 /// `event: gap`: what a client missed and will not get.
-#[derive(Debug, Clone, Serialize, TS)]
+#[derive(Debug, Clone, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Gap {
     /// The channels and prefixes that may have had messages in the gap.
@@ -85,7 +87,7 @@ pub struct Gap {
 }
 
 /// Why there is a gap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum GapReason {
     /// Retention removed what the client would need.
@@ -101,7 +103,7 @@ pub enum GapReason {
 }
 
 /// `event: presence`: somebody joined or left a channel.
-#[derive(Debug, Clone, Serialize, TS)]
+#[derive(Debug, Clone, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PresenceChange {
     /// The channel.
@@ -115,7 +117,7 @@ pub struct PresenceChange {
 }
 
 /// What happened in a presence change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PresenceKind {
     /// A session follows the channel now.
@@ -125,7 +127,7 @@ pub enum PresenceKind {
 }
 
 /// `event: bye`: the server is about to close the stream.
-#[derive(Debug, Clone, Serialize, TS)]
+#[derive(Debug, Clone, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Bye {
     /// The code of the reason, see docs/codes.md.

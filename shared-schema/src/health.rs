@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// Answer of `GET /health`.
-#[derive(Debug, Serialize, TS)]
+#[derive(Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
     /// In one word.
@@ -25,8 +26,16 @@ pub struct Health {
     pub uptime_seconds: u64,
 }
 
+/// Answer of `GET /health/live`.
+#[derive(Debug, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Liveness {
+    /// Always `ok`: a process that does badly still lives.
+    pub status: HealthStatus,
+}
+
 /// How the server does, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
     /// All is well.
@@ -38,7 +47,7 @@ pub enum HealthStatus {
 }
 
 /// How storage does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StorageHealth {
     /// The last commit succeeded.

@@ -8,6 +8,7 @@ pub mod access;
 pub mod channels;
 pub mod event_log;
 pub mod events;
+pub mod grammar;
 pub mod health;
 pub mod problem;
 pub mod publish;

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// Body of every error answer, `application/problem+json` (RFC 9457, section 3).
-#[derive(Debug, Serialize, TS)]
+#[derive(Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// Where the code is explained, relative to the documentation.
@@ -25,7 +26,7 @@ pub struct Problem {
 macro_rules! problem_codes {
     ($($(#[doc = $doc:literal])+ $code:ident = $status:literal, $title:literal, $remediation:literal;)+) => {
         /// The stable codes of all problems. Codes are added, never renamed.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum ProblemCode {
             $($(#[doc = $doc])+ $code,)+

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::events::Bye;
 
 /// Why a connection ended. The code is what `bye` and every transport show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, TS)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DisconnectReason {
     /// The client closed its side.

@@ -2,16 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
+use crate::grammar;
 use crate::publish::PublishItem;
 
 /// Body of `POST /api/events`; the same words as the query of `GET /api/events`.
-#[derive(Debug, Default, Deserialize, TS)]
+#[derive(Debug, Default, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[ts(optional_fields)]
 pub struct StreamRequest {
     /// Channels, and prefixes that end in `*`.
     #[ts(as = "Option<Vec<String>>")]
+    #[schema(value_type = Vec<grammar::Selector>)]
     pub channels: Vec<String>,
     /// How messages come.
     #[ts(as = "Option<StreamFormat>")]
@@ -19,6 +22,7 @@ pub struct StreamRequest {
     /// Behind which position to go on; `earliest` for all that is retained.
     pub last_event_id: Option<String>,
     /// A token of 22 to 64 characters that the client chose: makes the session resumable.
+    #[schema(value_type = Option<grammar::SessionToken>)]
     pub session: Option<String>,
     /// Whether presence changes of the named channels are wanted.
     #[ts(as = "Option<bool>")]
@@ -33,7 +37,7 @@ pub struct StreamRequest {
 }
 
 /// How messages come on a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, TS)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamFormat {
     /// The event's data is the message itself.
@@ -44,7 +48,7 @@ pub enum StreamFormat {
 }
 
 /// One command of `POST /api/sessions/{session}/commands`: an object with exactly one field.
-#[derive(Debug, Deserialize, TS)]
+#[derive(Debug, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Command {
     /// Follow more channels from now on.
@@ -62,18 +66,21 @@ pub enum Command {
 }
 
 /// Reads a channel's history, newest first.
-#[derive(Debug, Deserialize, TS)]
+#[derive(Debug, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HistoryCommand {
     /// The channel.
+    #[schema(value_type = grammar::ChannelName)]
     pub channel: String,
     /// Only entries before this position.
     #[serde(default)]
     #[ts(optional)]
+    #[schema(value_type = Option<grammar::Position>)]
     pub before: Option<String>,
     /// Only entries behind this position.
     #[serde(default)]
     #[ts(optional)]
+    #[schema(value_type = Option<grammar::Position>)]
     pub since: Option<String>,
     /// Most entries to return.
     #[serde(default)]
@@ -82,20 +89,21 @@ pub struct HistoryCommand {
 }
 
 /// Reads who follows a channel.
-#[derive(Debug, Deserialize, TS)]
+#[derive(Debug, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PresenceCommand {
     /// The channel.
+    #[schema(value_type = grammar::ChannelName)]
     pub channel: String,
 }
 
 /// Has no fields.
-#[derive(Debug, Deserialize, TS)]
+#[derive(Debug, Deserialize, TS, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PingCommand {}
 
 /// Answer to `subscribe` and `unsubscribe`.
-#[derive(Debug, Serialize, TS)]
+#[derive(Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscriptions {
     /// What the session follows now.
@@ -105,7 +113,7 @@ pub struct Subscriptions {
 }
 
 /// Answer to `ping`.
-#[derive(Debug, Serialize, TS)]
+#[derive(Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pong {
     /// The head of the log.

@@ -87,6 +87,7 @@ fn bindings() -> String {
         settings::SettingHistory,
         settings::SettingHistoryItem,
         health::Health,
+        health::Liveness,
         health::HealthStatus,
         health::StorageHealth,
         problem::Problem,

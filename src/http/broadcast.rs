@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 use santral_core::entry::Sender;
 use santral_core::grants::Grants;
 use santral_core::limits::PUBLISH_BODY_BYTES_MAX;
-use santral_schema::publish::PublishItem;
+use santral_schema::grammar;
+use santral_schema::publish::{PublishItem, Receipt};
+use utoipa::IntoParams;
 
 use super::problem::ApiError;
 use super::publish::idempotency_key;
@@ -16,16 +18,28 @@ use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
 use crate::service::publish::{self, Message};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct BroadcastQuery {
+    /// Channels; repeat it, or part them with commas. Without any target, everyone is meant.
     #[serde(default)]
     channel: Vec<String>,
+    /// The event name.
+    #[param(value_type = Option<grammar::EventName>)]
     event: Option<String>,
+    /// To every session of this user.
+    #[param(value_type = Option<grammar::UserId>)]
     user: Option<String>,
+    /// To the session of this connection only; such a message is never stored.
+    #[param(value_type = Option<grammar::ConnectionId>)]
     connection: Option<String>,
+    /// A connection that must not receive it.
+    #[param(value_type = Option<grammar::ConnectionId>)]
     except: Option<String>,
+    /// Whether the message may be dropped for whoever cannot take it now; it is not stored.
     #[serde(default, deserialize_with = "query::switch")]
+    #[param(value_type = Option<query::Switch>)]
     volatile: bool,
 }
 
@@ -33,6 +47,21 @@ struct BroadcastQuery {
 ///
 /// # Errors
 /// [`ApiError`]; then nothing was published, save after `storage_failed`, when nobody knows.
+#[utoipa::path(
+    post,
+    path = "/api/broadcast",
+    tag = "publish",
+    operation_id = "broadcast",
+    summary = "Publish a message: the body is the message",
+    description = "Without a target it goes to everyone. The answer comes when the message is stored as safely as the receipt says.",
+    params(
+        BroadcastQuery,
+        ("Idempotency-Key" = Option<grammar::IdempotencyKey>, Header, description = "Makes the request safe to repeat, for 24 hours."),
+    ),
+    request_body(content = serde_json::Value, content_type = "application/json", description = "The message: any JSON text, passed on as it is written."),
+    responses((status = 200, description = "Published.", body = Receipt), (status = 422)),
+    security((), ("bearer" = [])),
+)]
 pub async fn post(
     request: HttpRequest,
     payload: web::Payload,

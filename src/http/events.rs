@@ -6,8 +6,10 @@ use serde::Deserialize;
 
 use santral_core::grants::Grants;
 use santral_core::limits::BODY_BYTES_MAX;
+use santral_schema::grammar;
 use santral_schema::reason::DisconnectReason;
 use santral_schema::sessions::{StreamFormat, StreamRequest};
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::ApiError;
 use super::{body, query};
@@ -18,28 +20,76 @@ use crate::service::streams::{self, StreamOrder};
 use crate::transport::sse;
 
 /// The query of `GET /api/events`; the words of [`StreamRequest`].
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct EventsQuery {
+    /// Channels, and prefixes that end in `*`; repeat it, or part them with commas.
     #[serde(default)]
     channel: Vec<String>,
+    /// How messages come.
     #[serde(default)]
+    #[param(value_type = Option<StreamFormat>)]
     format: StreamFormat,
+    /// Behind which position to go on; `earliest` for all that is retained.
     last_event_id: Option<String>,
+    /// A token that the client drew: makes the session resumable.
+    #[param(value_type = Option<grammar::SessionToken>)]
     session: Option<String>,
+    /// Whether presence changes of the named channels are wanted.
     #[serde(default, deserialize_with = "query::switch")]
+    #[param(value_type = Option<query::Switch>)]
     presence: bool,
+    /// `0` opts out of the channel `broadcast`.
     #[serde(default, deserialize_with = "query::optional_switch")]
+    #[param(value_type = Option<query::Switch>)]
     broadcast: Option<bool>,
+    /// Whether to send a padding comment behind `hello`.
     #[serde(default, deserialize_with = "query::switch")]
+    #[param(value_type = Option<query::Switch>)]
     pad: bool,
+    /// Name of an SDK: it understands error statuses, which a browser's EventSource does not.
     client: Option<String>,
+}
+
+/// One event of a stream (WHATWG HTML, section 9.2). Stands for the frames in the description of the API.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its shape is of interest")]
+struct StreamEvent {
+    /// `hello`, `gap`, `presence`, `ping`, `bye`, the name that the publisher gave, or `message`.
+    event: String,
+    /// A JSON text.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+    /// A position, where the event has one or an earlier one had.
+    #[schema(nullable = false)]
+    id: Option<String>,
+    /// How long to wait before coming back, in milliseconds.
+    #[schema(nullable = false)]
+    retry: Option<u32>,
 }
 
 /// `GET /api/events`.
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    get,
+    path = "/api/events",
+    tag = "streams",
+    operation_id = "openStream",
+    summary = "Open a stream of events (SSE)",
+    description = "For `EventSource` and everyone who reads Server-Sent Events. While the server is full or about to stop, a native EventSource gets 200 with a `bye`; others get 503.",
+    params(
+        EventsQuery,
+        ("Last-Event-ID" = Option<String>, Header, description = "The last id that the client has seen; wins over `lastEventId`."),
+    ),
+    responses(
+        (status = 200, description = "A stream that goes on until either side closes it: `hello`, then messages, `gap`, `presence`, `ping` and `bye`.", body = StreamEvent, content_type = "text/event-stream"),
+        (status = 422),
+    ),
+    security((), ("bearer" = []), ("token" = []), ("ticket" = [])),
+)]
 pub async fn get(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<HttpResponse, ApiError> {
     let query: EventsQuery = query::parse(&request)?;
     let wanted = StreamRequest {
@@ -59,6 +109,23 @@ pub async fn get(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<H
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    post,
+    path = "/api/events",
+    tag = "streams",
+    operation_id = "openStreamByBody",
+    summary = "Open a stream of events (SSE) with a long list of channels",
+    description = "As the `GET`, with its words in the body.",
+    params(
+        ("Last-Event-ID" = Option<String>, Header, description = "The last id that the client has seen; wins over `lastEventId`."),
+    ),
+    request_body = StreamRequest,
+    responses(
+        (status = 200, description = "A stream that goes on until either side closes it: `hello`, then messages, `gap`, `presence`, `ping` and `bye`.", body = StreamEvent, content_type = "text/event-stream"),
+        (status = 422),
+    ),
+    security((), ("bearer" = []), ("token" = []), ("ticket" = [])),
+)]
 pub async fn post(
     request: HttpRequest,
     payload: web::Payload,

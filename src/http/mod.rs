@@ -3,8 +3,10 @@
 pub mod body;
 pub mod broadcast;
 pub mod channels;
+pub mod docs;
 pub mod events;
 pub mod health;
+pub mod openapi;
 pub mod page;
 pub mod problem;
 pub mod publish;
@@ -40,6 +42,9 @@ pub fn configure(config: &mut web::ServiceConfig, shard: &LocalShard) {
         // A channel's name may hold slashes, so it takes all that stands between.
         readable("/api/channels/{channel:.+}/history", channels::history),
         readable("/api/channels/{channel:.+}/presence", channels::presence),
+        readable("/api/openapi.json", openapi::get),
+        readable("/api/docs", docs::index),
+        readable("/api/docs/{file}", docs::file),
     ];
     for resource in resources {
         config.service(resource);

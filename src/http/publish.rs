@@ -5,8 +5,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use santral_core::entry::Sender;
 use santral_core::grants::Grants;
 use santral_core::limits::{BATCH_ITEMS_MAX, PUBLISH_BODY_BYTES_MAX};
-use santral_schema::publish::PublishItem;
+use santral_schema::grammar;
+use santral_schema::publish::{PublishItem, Receipt};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::body::{self, BodyText};
 use super::problem::ApiError;
@@ -21,10 +23,46 @@ use crate::service::publish::{self, Message};
 #[serde(deny_unknown_fields)]
 struct PublishQuery {}
 
+/// One message, or a batch of 1 to 1,000. Stands for the body in the description of the API.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its shape is of interest")]
+enum PublishBody {
+    /// One message.
+    One(PublishItem),
+    /// A batch.
+    Batch(Vec<PublishItem>),
+}
+
+/// One receipt, or those of a batch. Stands for the answer in the description of the API.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its shape is of interest")]
+enum PublishAnswer {
+    /// Of one message.
+    One(Receipt),
+    /// Of a batch.
+    Batch(Vec<Receipt>),
+}
+
 /// `POST /api/publish`.
 ///
 /// # Errors
 /// [`ApiError`]; then nothing was published, save after `storage_failed`, when nobody knows.
+#[utoipa::path(
+    post,
+    path = "/api/publish",
+    tag = "publish",
+    operation_id = "publish",
+    summary = "Publish one message or a batch of them",
+    description = "Those of a batch that are stored are stored together or not at all. The receipts come in the order of the messages.",
+    params(
+        ("Idempotency-Key" = Option<grammar::IdempotencyKey>, Header, description = "Makes the request safe to repeat, for 24 hours."),
+    ),
+    request_body(content = PublishBody, content_type = "application/json"),
+    responses((status = 200, description = "Published.", body = PublishAnswer), (status = 422)),
+    security((), ("bearer" = [])),
+)]
 pub async fn post(
     request: HttpRequest,
     payload: web::Payload,

@@ -3,6 +3,7 @@
 use actix_web::HttpRequest;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 
 use super::problem::ApiError;
 
@@ -12,6 +13,23 @@ use super::problem::ApiError;
 /// [`ApiError::InvalidQuery`] names the parameter.
 pub fn parse<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
     serde_html_form::from_str(request.query_string()).map_err(|error| ApiError::InvalidQuery(error.to_string()))
+}
+
+/// How a switch is written; stands for `bool` in the parameters of queries.
+#[derive(Debug, ToSchema)]
+pub enum Switch {
+    /// On.
+    #[schema(rename = "1")]
+    One,
+    /// On.
+    #[schema(rename = "true")]
+    True,
+    /// Off.
+    #[schema(rename = "0")]
+    Zero,
+    /// Off.
+    #[schema(rename = "false")]
+    False,
 }
 
 /// A switch: `1` or `true`, `0` or `false`.

@@ -5,6 +5,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use santral_core::grants::Grants;
 use santral_core::limits::PUBLISH_BODY_BYTES_MAX;
 use santral_core::names::SessionToken;
+use santral_schema::channels::{History, Presence};
+use santral_schema::grammar;
+use santral_schema::publish::Receipt;
+use santral_schema::sessions::{Command, Pong, Subscriptions};
+use utoipa::ToSchema;
 
 use super::body;
 use super::problem::ApiError;
@@ -12,10 +17,44 @@ use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
 use crate::service::{Refusal, commands};
 
+/// What a command gave. Stands for the answer in the description of the API.
+#[derive(ToSchema)]
+#[schema(as = CommandAnswer)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its shape is of interest")]
+enum CommandAnswerShape {
+    /// Of `subscribe` and `unsubscribe`.
+    Subscriptions(Subscriptions),
+    /// Of `publish`.
+    Published(Receipt),
+    /// Of `history`.
+    History(History),
+    /// Of `presence`.
+    Presence(Presence),
+    /// Of `ping`.
+    Pong(Pong),
+}
+
 /// Carries out one command of a session.
 ///
 /// # Errors
 /// [`ApiError`]; 404 when there is no such session.
+#[utoipa::path(
+    post,
+    path = "/api/sessions/{session}/commands",
+    tag = "streams",
+    operation_id = "runCommand",
+    summary = "Carry out a command of a session",
+    description = "The uplink beside a stream: subscribe, unsubscribe, publish, history, presence, ping.",
+    params(("session" = grammar::SessionToken, Path, description = "The token that `hello` gave, or that the client chose.")),
+    request_body = Command,
+    responses(
+        (status = 200, description = "Done; the answer depends on the command.", body = CommandAnswerShape),
+        (status = 404),
+        (status = 422),
+    ),
+    security((), ("bearer" = [])),
+)]
 pub async fn command(
     request: HttpRequest,
     session: web::Path<String>,

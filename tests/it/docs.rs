@@ -80,6 +80,13 @@ fn the_table_of_disconnect_reasons_is_fresh() {
     keep_fresh("docs/codes.md", &text);
 }
 
+#[test]
+fn the_description_of_the_api_is_fresh() {
+    let document = santral::http::openapi::document();
+    let text = serde_json::to_string_pretty(&document).expect("a value can be written");
+    keep_fresh("docs/openapi.json", &format!("{text}\n"));
+}
+
 /// The clauses of docs/protocol.md, in order: paragraphs that begin with a number in bold.
 fn clauses() -> Vec<String> {
     let text = read("docs/protocol.md");
