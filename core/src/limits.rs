@@ -191,9 +191,6 @@ pub const DRAIN_WINDOW: Duration = Duration::from_secs(10);
 /// File descriptors that are kept back for health checks, the database and the operator.
 pub const RESERVED_DESCRIPTORS: u64 = 64;
 
-/// Most patterns in one list of a token, an API key or a setting: each is compared at every subscribe.
-pub const GRANT_PATTERNS_MAX: usize = 100;
-
 /// Connections for reading records (accounts, events, settings): apart from those of the log, so that
 /// an operator's search never holds up a client.
 pub const RECORD_READERS: u32 = 2;
@@ -219,12 +216,6 @@ pub const RECORD_PRUNE_ROWS_MAX: usize = 200;
 
 /// Rows that are none, written by somebody else, of which it is remembered that it was said.
 pub const BAD_ROWS_REMEMBERED_MAX: usize = 1_000;
-/// How long an access token of ours is good: what a stolen one is worth.
-pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
-
-/// How long a login goes on without a refresh.
-pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
 /// Longest token, in bytes: looked at before anything is parsed.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
@@ -294,9 +285,6 @@ pub const SETTING_DESCRIPTION_BYTES_MAX: usize = 1_000;
 
 /// Most parts of the server that hear of each change of a setting.
 pub const SETTING_LISTENERS_MAX: usize = 16;
-
-/// Shortest key for signatures, in bytes: as many as HMAC-SHA-256 gives (RFC 7518, section 3.2).
-pub const SECRET_BYTES_MIN: usize = 32;
 
 /// Longest key for signatures, in bytes.
 pub const SECRET_BYTES_MAX: usize = 512;

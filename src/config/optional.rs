@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use santral_core::limits::{SECRET_BYTES_MAX, SECRET_BYTES_MIN};
+use santral_core::limits::{SECRET_BYTES_MAX, TOKEN_SECRET_BYTES_MIN};
 use santral_schema::settings::SettingKind;
 
 use super::forms::{Describe, Form, Shape};
@@ -78,7 +78,7 @@ pub(super) struct SigningSecret;
 impl Describe for SigningSecret {
     fn expected(&self) -> String {
         format!(
-            "{SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes of random text (openssl rand -hex 32), none that \
+            "{TOKEN_SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes of random text (openssl rand -hex 32), none that \
              stands in a documentation"
         )
     }
@@ -100,7 +100,7 @@ impl Form for SigningSecret {
     type Value = Secret;
 
     fn parse(&self, text: &str) -> Option<Secret> {
-        let fits = (SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&text.len());
+        let fits = (TOKEN_SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&text.len());
         (fits && looks_random(text)).then(|| Secret::new(text.to_owned()))
     }
 }
