@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// `event: hello`, the first frame of every stream.
 #[derive(Debug, Clone, Serialize, TS)]
@@ -85,7 +86,7 @@ pub struct Gap {
 }
 
 /// Why there is a gap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum GapReason {
     /// Retention removed what the client would need.
@@ -98,6 +99,29 @@ pub enum GapReason {
     Inbox,
     /// Presence changes were skipped because the client could not take them: read presence anew.
     Presence,
+}
+
+impl GapReason {
+    /// Every reason, for tables and tests.
+    pub const ALL: [Self; 5] = [Self::Retention, Self::Epoch, Self::Unknown, Self::Inbox, Self::Presence];
+
+    /// Its place in [`GapReason::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The reason as it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+            Self::Epoch => "epoch",
+            Self::Unknown => "unknown",
+            Self::Inbox => "inbox",
+            Self::Presence => "presence",
+        }
+    }
 }
 
 /// `event: presence`: somebody joined or left a channel.

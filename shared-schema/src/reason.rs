@@ -37,6 +37,12 @@ impl DisconnectReason {
         Self::NeverOpened,
     ];
 
+    /// Its place in [`DisconnectReason::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// The code, in the range that WebSocket leaves to applications (RFC 6455, section 7.4.2).
     #[must_use]
     pub fn code(self) -> u16 {

@@ -112,6 +112,7 @@ impl Shard {
             self.follow(key, selector, request.presence, 0, 0);
         }
         self.timers.expect_link(now, key);
+        self.counters.connections_started += 1;
         Attached { session: key, id: start.id, recovered: start.recovered, gaps }
     }
 
@@ -138,6 +139,7 @@ impl Shard {
             return;
         };
         if session.phase == Phase::Blocked {
+            self.blocked -= 1;
             session.phase = Phase::Ready;
             self.queue_again(key);
         }
@@ -153,10 +155,12 @@ impl Shard {
         }
         let connection = session.connection;
         let resumable = session.resumable;
+        self.blocked -= u64::from(session.phase == Phase::Blocked);
         session.phase = Phase::Detached;
         session.outgoing = Bytes::new();
         session.page = None;
         session.dirty = Vec::new();
+        self.counters.connections_ended[reason.index()] += 1;
         self.effects.push_back(Effect::ConnectionEnded { connection, reason });
         match resumable {
             true => self.keep_detached(now, key),
@@ -369,7 +373,7 @@ impl Shard {
         let resumed_from = self.position(start.cursor);
         let mut frames = Vec::new();
         for (index, &reason) in start.gaps.iter().enumerate() {
-            self.counters.gaps += 1;
+            self.count_gap(reason);
             let gap = Gap {
                 channels: channels.to_vec(),
                 requested: requested.map(str::to_owned),

@@ -8,9 +8,11 @@
 //! * `deliver` — passes over dirty feeds and the way of a frame to a link
 //! * `pick` — which frames a session gets next, in the order of their positions
 //! * `pages` — sessions that fell behind the ring and are served from the log
+//! * `counters` — what is counted, for the operator
 //! * `timers` — heartbeats, grace, deadlines, drain
 
 mod attach;
+mod counters;
 mod deliver;
 mod pages;
 mod pick;
@@ -39,6 +41,7 @@ use crate::time::Moment;
 use crate::wheel::Wheel;
 
 pub use attach::{AttachRequest, Attached, SubscribeError};
+pub use counters::{Counters, Gauges};
 pub use deliver::{Links, Progress, Written};
 pub use pages::PageRequest;
 
@@ -129,21 +132,6 @@ pub struct Present {
     pub connection: ConnectionId,
 }
 
-/// Running totals of a shard since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Frames that were handed to links.
-    pub deliveries: u64,
-    /// Bytes that were handed to links.
-    pub bytes_out: u64,
-    /// `gap` events that were sent.
-    pub gaps: u64,
-    /// Times that a link could take no more.
-    pub blocked: u64,
-    /// Pages of the log that were read for sessions which fell behind.
-    pub pages: u64,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Shard {
@@ -162,6 +150,8 @@ pub struct Shard {
     timers: timers::Timers,
     effects: VecDeque<Effect>,
     counters: Counters,
+    /// Sessions whose link takes no more for now.
+    blocked: u64,
     /// Feeds of the item in hand; kept to spare an allocation each.
     matching: Vec<FeedKey>,
 }
@@ -184,6 +174,7 @@ impl Shard {
             timers: timers::Timers::new(Wheel::new(now, config.heartbeat)),
             effects: VecDeque::new(),
             counters: Counters::default(),
+            blocked: 0,
             matching: Vec::new(),
             config,
         }
@@ -297,12 +288,6 @@ impl Shard {
     #[must_use]
     pub fn feed_count(&self) -> usize {
         self.feeds.len()
-    }
-
-    /// Running totals.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.counters
     }
 
     fn enqueue(&mut self, item: Item, feeds: &[FeedKey]) {
