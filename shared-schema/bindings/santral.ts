@@ -517,6 +517,443 @@ export type HealthStatus = "ok" | "degraded" | "draining";
 export type StorageHealth = "ok" | "busy" | "full" | "failed";
 
 /**
+ * Answer of `GET /api/stats`, and content of each `event: stats` of `GET /api/stats/stream`.
+ */
+export type Stats = {
+    /**
+     * When this was measured, RFC 3339 in UTC.
+     */
+    at: string,
+    /**
+     * The node.
+     */
+    node: string,
+    /**
+     * The version of the server.
+     */
+    version: string,
+    /**
+     * When the server started, RFC 3339 in UTC.
+     */
+    startedAt: string,
+    /**
+     * Since the start, in seconds.
+     */
+    uptimeSeconds: number,
+    /**
+     * Whether everybody may do everything because no accounts are configured.
+     */
+    open: boolean,
+    /**
+     * Whether the server is about to stop.
+     */
+    draining: boolean,
+    /**
+     * How storage does.
+     */
+    storage: StorageHealth,
+    /**
+     * Whether a part of the server did not answer in time: its numbers are those of before.
+     */
+    partial: boolean,
+    /**
+     * Connections.
+     */
+    connections: ConnectionStats,
+    /**
+     * Sessions, with and without a connection.
+     */
+    sessions: number,
+    /**
+     * Channels and prefixes that are followed or have recent messages, on the thread that has most.
+     */
+    channels: number,
+    /**
+     * What came in.
+     */
+    messages: MessageStats,
+    /**
+     * What went out.
+     */
+    deliveries: DeliveryStats,
+    /**
+     * What waits.
+     */
+    backlog: BacklogStats,
+    /**
+     * What clients were told that they missed.
+     */
+    gaps: GapStats,
+    /**
+     * Clients whose connection takes no more for now.
+     */
+    slowConsumers: SlowConsumerStats,
+    /**
+     * How long things took over the last minutes.
+     */
+    latency: LatencyStats,
+    /**
+     * Where the log stands.
+     */
+    log: LogStats,
+    /**
+     * What the operating system says of the process.
+     */
+    process: ProcessStats,
+    /**
+     * The last minutes, one sample a second, oldest first; absent where it was not asked for.
+     */
+    samples?: Array<StatsSample>,
+};
+
+/**
+ * Connections.
+ */
+export type ConnectionStats = {
+    /**
+     * Open now.
+     */
+    total: number,
+    /**
+     * Open now, by transport.
+     */
+    byTransport: TransportStats,
+    /**
+     * Admitted since the start.
+     */
+    startedTotal: number,
+    /**
+     * Ended since the start.
+     */
+    endedTotal: number,
+    /**
+     * Turned away since the start.
+     */
+    refusedTotal: number,
+};
+
+/**
+ * A number for each transport.
+ */
+export type TransportStats = {
+    /**
+     * Server-Sent Events.
+     */
+    sse: number,
+};
+
+/**
+ * What came in. A message counts once, to however many channels it goes.
+ */
+export type MessageStats = {
+    /**
+     * Messages that were accepted.
+     */
+    inTotal: number,
+    /**
+     * Messages a second.
+     */
+    inPerSecond: number,
+    /**
+     * Bytes of their data.
+     */
+    bytesInTotal: number,
+    /**
+     * Bytes a second.
+     */
+    bytesInPerSecond: number,
+    /**
+     * Of these, messages that were stored.
+     */
+    storedTotal: number,
+    /**
+     * Of these, messages that were not to be stored.
+     */
+    volatileTotal: number,
+    /**
+     * Messages that were here before, with the same idempotency key; not accepted again.
+     */
+    repeatedTotal: number,
+    /**
+     * Requests to publish that were refused.
+     */
+    refusedTotal: number,
+};
+
+/**
+ * What went out. A message to ten clients counts ten times.
+ */
+export type DeliveryStats = {
+    /**
+     * Messages and presence changes that were handed to connections.
+     */
+    total: number,
+    /**
+     * Deliveries a second.
+     */
+    perSecond: number,
+    /**
+     * Bytes that connections took, neither response heads nor `hello`.
+     */
+    bytesTotal: number,
+    /**
+     * Bytes a second.
+     */
+    bytesPerSecond: number,
+};
+
+/**
+ * What waits.
+ */
+export type BacklogStats = {
+    /**
+     * Sessions that wait for a page of the log.
+     */
+    pagesAwaited: number,
+    /**
+     * Pages of the log that were read for sessions which fell behind.
+     */
+    pagesTotal: number,
+    /**
+     * Publishes that wait for the database.
+     */
+    writerQueue: number,
+};
+
+/**
+ * What clients were told that they missed.
+ */
+export type GapStats = {
+    /**
+     * `gap` events.
+     */
+    total: number,
+    /**
+     * `gap` events, by reason.
+     */
+    byReason: Array<GapCount>,
+};
+
+/**
+ * The `gap` events of one reason.
+ */
+export type GapCount = {
+    /**
+     * Why.
+     */
+    reason: GapReason,
+    /**
+     * How many.
+     */
+    total: number,
+};
+
+/**
+ * Clients whose connection takes no more for now.
+ */
+export type SlowConsumerStats = {
+    /**
+     * How many there are.
+     */
+    now: number,
+    /**
+     * How often that happened.
+     */
+    blockedTotal: number,
+};
+
+/**
+ * How long things took over the last minutes.
+ */
+export type LatencyStats = {
+    /**
+     * From the acceptance of a publish to the end of the pass that wrote it to its followers; of
+     * each pass the message that waited longest.
+     */
+    publishToWrite: Latency,
+    /**
+     * Commits of the log.
+     */
+    commit: Latency,
+};
+
+/**
+ * How long something took. Quantiles are estimated between the bounds of the buckets.
+ */
+export type Latency = {
+    /**
+     * How often it was measured.
+     */
+    count: number,
+    /**
+     * Half were faster, in milliseconds; `null` when it was not measured.
+     */
+    p50Ms: number | null,
+    /**
+     * 95 of 100 were faster.
+     */
+    p95Ms: number | null,
+    /**
+     * 99 of 100 were faster.
+     */
+    p99Ms: number | null,
+    /**
+     * The slowest.
+     */
+    maxMs: number | null,
+    /**
+     * The buckets that are not empty, fastest first.
+     */
+    buckets: Array<LatencyBucket>,
+};
+
+/**
+ * How often something took so long.
+ */
+export type LatencyBucket = {
+    /**
+     * At most this, in milliseconds, and more than the bucket before; `null` = longer than any bound.
+     */
+    uptoMs: number | null,
+    /**
+     * How often.
+     */
+    count: number,
+};
+
+/**
+ * Where the log stands.
+ */
+export type LogStats = {
+    /**
+     * Its incarnation.
+     */
+    epoch: string,
+    /**
+     * Its last offset; 0 when it never had an entry.
+     */
+    head: number,
+    /**
+     * The offset of its oldest retained entry; `null` when there is none.
+     */
+    oldest: number | null,
+    /**
+     * Offsets that retention has left.
+     */
+    entries: number,
+};
+
+/**
+ * What the operating system says of the process; `null` where it does not.
+ */
+export type ProcessStats = {
+    /**
+     * Memory that is resident, in bytes.
+     */
+    rssBytes: number | null,
+    /**
+     * Open file descriptors.
+     */
+    openFds: number | null,
+    /**
+     * Most file descriptors that may be open; `null` also where there is no limit.
+     */
+    maxFds: number | null,
+    /**
+     * Processor time that was used since the start, in seconds.
+     */
+    cpuSeconds: number | null,
+    /**
+     * Threads.
+     */
+    threads: number | null,
+};
+
+/**
+ * One second. Rates are those since the sample before.
+ */
+export type StatsSample = {
+    /**
+     * When it ended, RFC 3339 in UTC.
+     */
+    at: string,
+    /**
+     * Whether a part of the server did not answer in time: its numbers are those of before.
+     */
+    partial: boolean,
+    /**
+     * Open connections.
+     */
+    connections: number,
+    /**
+     * Sessions, with and without a connection.
+     */
+    sessions: number,
+    /**
+     * Messages that were accepted since the start.
+     */
+    messagesTotal: number,
+    /**
+     * Messages a second.
+     */
+    messagesPerSecond: number,
+    /**
+     * Bytes of message data a second.
+     */
+    bytesInPerSecond: number,
+    /**
+     * Deliveries since the start.
+     */
+    deliveriesTotal: number,
+    /**
+     * Deliveries a second.
+     */
+    deliveriesPerSecond: number,
+    /**
+     * Bytes that connections took a second.
+     */
+    bytesOutPerSecond: number,
+    /**
+     * `gap` events since the start.
+     */
+    gapsTotal: number,
+    /**
+     * Clients whose connection took no more.
+     */
+    slowConsumers: number,
+    /**
+     * Publishes that waited for the database.
+     */
+    writerQueue: number,
+    /**
+     * See [`LatencyStats::publish_to_write`], in milliseconds; `null` when nothing was measured.
+     */
+    publishToWriteP99Ms: number | null,
+    /**
+     * See [`LatencyStats::commit`], in milliseconds; `null` when nothing was measured.
+     */
+    commitP99Ms: number | null,
+    /**
+     * Memory that was resident, in bytes.
+     */
+    rssBytes: number | null,
+    /**
+     * Processor time used a second, in seconds: 1 is one busy core.
+     */
+    cpu: number | null,
+};
+
+/**
+ * Content of `event: ring`, the first of a stats stream that was asked for with `ring=1`.
+ */
+export type StatsRing = {
+    /**
+     * The last minutes, one sample a second, oldest first.
+     */
+    samples: Array<StatsSample>,
+};
+
+/**
  * Body of every error answer, `application/problem+json` (RFC 9457, section 3).
  */
 export type Problem = {

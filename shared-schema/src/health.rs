@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// Answer of `GET /health`.
 #[derive(Debug, Serialize, TS)]
@@ -38,7 +39,7 @@ pub enum HealthStatus {
 }
 
 /// How storage does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StorageHealth {
     /// The last commit succeeded.

@@ -13,3 +13,4 @@ pub mod problem;
 pub mod publish;
 pub mod reason;
 pub mod sessions;
+pub mod stats;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-use santral_schema::{access, channels, event_log, events, health, problem, publish, reason, sessions};
+use santral_schema::{access, channels, event_log, events, health, problem, publish, reason, sessions, stats};
 use ts_rs::{Config, TS};
 
 /// Lists the declarations of types, each with its documentation.
@@ -80,6 +80,22 @@ fn bindings() -> String {
         health::Health,
         health::HealthStatus,
         health::StorageHealth,
+        stats::Stats,
+        stats::ConnectionStats,
+        stats::TransportStats,
+        stats::MessageStats,
+        stats::DeliveryStats,
+        stats::BacklogStats,
+        stats::GapStats,
+        stats::GapCount,
+        stats::SlowConsumerStats,
+        stats::LatencyStats,
+        stats::Latency,
+        stats::LatencyBucket,
+        stats::LogStats,
+        stats::ProcessStats,
+        stats::StatsSample,
+        stats::StatsRing,
         problem::Problem,
         problem::ProblemCode,
     ];
