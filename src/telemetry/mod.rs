@@ -1,9 +1,12 @@
 //! Logs: `env_logger` filters, [`line`] formats, [`sink`] writes to stderr without blocking anybody.
 //!
-//! The command line starts it once; everyone else uses the macros of the `log` crate.
+//! The command line starts it once; everyone else uses the macros of the `log` crate. Beside logs:
+//! [`metrics`], and what the operating system says of the [`process`].
 
 mod escape;
 mod line;
+pub mod metrics;
+pub mod process;
 mod redact;
 mod sink;
 
@@ -18,7 +21,7 @@ use crate::config::LogFormat;
 use line::Style;
 use sink::Sink;
 
-pub use sink::LogGuard;
+pub use sink::{LogGuard, lost_lines};
 
 /// Starts logging to stderr, panics included. `filter` has been checked by the configuration.
 ///

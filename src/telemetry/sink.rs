@@ -43,10 +43,20 @@ impl Sink {
     }
 }
 
+/// Lines that this process has lost since its start.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Log lines that were lost since the start, because nobody read them fast enough.
+#[must_use]
+pub fn lost_lines() -> u64 {
+    LOST.load(Ordering::Relaxed)
+}
+
 impl Write for Sink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.sender.try_send(Item::Line(line.to_vec())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
+            LOST.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
     }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use santral::telemetry::metrics::{Declaration, Metrics};
 use santral_schema::problem::ProblemCode;
 use santral_schema::reason::DisconnectReason;
 
@@ -78,6 +79,31 @@ fn the_table_of_disconnect_reasons_is_fresh() {
             .expect("a String takes all text");
     }
     keep_fresh("docs/codes.md", &text);
+}
+
+#[test]
+fn the_table_of_metrics_is_fresh() {
+    let mut text = "<!-- Generated from src/telemetry/metrics/mod.rs. Do not edit; run: SANTRAL_UPDATE_DOCS=1 cargo test --test it docs -->\n\n\
+        # Metrics\n\n\
+        `GET /metrics` shows these in the OpenMetrics text format, or in that of Prometheus for whoever accepts only\n\
+        `text/plain`. What the threads of the streams count is carried over once a second. Labels come from closed sets: no\n\
+        user, channel or address is ever one, and every combination is there from the start.\n\n\
+        Counters end in `_total`, an info in `_info`; a histogram has `_bucket`, `_sum` and `_count`.\n"
+        .to_owned();
+    for Declaration { name, kind, unit, help, labels } in Metrics::declarations() {
+        write!(text, "\n## {name}\n\n{help}\n\n| | |\n|---|---|\n| kind | {kind} |\n| unit | {} |\n", unit.name())
+            .expect("a String takes all text");
+        for (label, values) in labels {
+            // Versions come and go; the document does not say them.
+            let values = if label == "version" { "the version of the server".to_owned() } else { quoted(&values) };
+            writeln!(text, "| `{label}` | {values} |").expect("a String takes all text");
+        }
+    }
+    keep_fresh("docs/metrics.md", &text);
+}
+
+fn quoted(values: &[&str]) -> String {
+    values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The clauses of docs/protocol.md, in order: paragraphs that begin with a number in bold.
