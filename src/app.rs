@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::hub::writer::{self, Writer};
 use crate::hub::{Hub, HubOptions, LogStart};
 use crate::ports::store::{Retention, StoreError};
+use crate::service::stats;
 use crate::store::{self, OpenError, StoreOptions};
 use crate::transport::server;
 
@@ -66,11 +67,14 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
         log::info!("listening on http://{address}, node {}, epoch {}", hub.options.node, hub.log_start.epoch);
         let handle = server.handle();
         let serving = actix_rt::spawn(server);
+        let sampling = actix_rt::spawn(stats::run(Arc::clone(&hub), stats_sources()));
         stop_signal().await?;
         drain(&hub, config.drain_window).await;
         handle.stop(true).await;
-        // It ends because it was stopped; how is of no interest any more.
+        // Both end because they were stopped; how is of no interest any more.
         let _ = serving.await;
+        sampling.abort();
+        let _ = sampling.await;
         Ok::<(), std::io::Error>(())
     });
     hub.writer.close();
@@ -97,6 +101,10 @@ fn hub_options(config: &Config) -> HubOptions {
         message_bytes_max: config.message_bytes_max,
         streams_max: config.descriptors.streams,
     }
+}
+
+fn stats_sources() -> stats::Sources {
+    stats::Sources { is_open: Box::new(|| true), events_lost: Box::new(|| 0) }
 }
 
 /// Says goodbye to every stream over the window, and returns when none is left or a second signal comes.

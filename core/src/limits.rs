@@ -157,5 +157,17 @@ pub const DRAIN_WINDOW: Duration = Duration::from_secs(10);
 /// File descriptors that are kept back for health checks, the database and the operator.
 pub const RESERVED_DESCRIPTORS: u64 = 64;
 
+/// How often stats are sampled.
+pub const STATS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a sample waits for the answers of all shards; then it is partial.
+pub const STATS_ANSWER_DEADLINE: Duration = Duration::from_millis(900);
+
+/// Samples that are kept: five minutes.
+pub const STATS_SAMPLES_MAX: usize = 300;
+
+/// Streams of stats at the same time, about: each holds a plain HTTP connection and a copy of one event.
+pub const STATS_FOLLOWERS_MAX: usize = 100;
+
 /// Most patterns in one list of a token, an API key or a setting: each is compared at every subscribe.
 pub const GRANT_PATTERNS_MAX: usize = 100;

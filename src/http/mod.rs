@@ -5,12 +5,14 @@ pub mod broadcast;
 pub mod channels;
 pub mod events;
 pub mod health;
+pub mod measure;
 pub mod page;
 pub mod problem;
 pub mod publish;
 pub mod query;
 pub mod request_id;
 pub mod sessions;
+pub mod stats;
 
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, web};

@@ -4,6 +4,8 @@
 //! shard of another thread sends it a [`Mail`]. Lock order, where more than one is held: an attach
 //! stripe of the directory, then its map.
 
+pub mod board;
+pub mod census;
 pub mod delivery;
 pub mod directory;
 pub mod links;
@@ -25,6 +27,8 @@ use santral_core::shard::Shard;
 use santral_core::time::Moment;
 
 use crate::ports::store::{Durability, LogReader};
+use crate::telemetry::metrics::Metrics;
+use board::Board;
 use delivery::{Delivery, ShardPart};
 use directory::Directory;
 use writer::WriterQueue;
@@ -84,12 +88,18 @@ pub struct Hub {
     pub reader: Arc<dyn LogReader>,
     /// Where the log stood at the start.
     pub log_start: LogStart,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The samples of the last minutes.
+    pub board: Board,
     mailboxes: Vec<mpsc::Sender<Mail>>,
     committed: AtomicU64,
+    trimmed_to: AtomicU64,
     streams: AtomicUsize,
     presence_watched: AtomicBool,
     draining: AtomicBool,
     started: Instant,
+    started_at: Timestamp,
 }
 
 impl Hub {
@@ -103,18 +113,23 @@ impl Hub {
         writer: WriterQueue,
     ) -> (Arc<Self>, Vec<mpsc::Receiver<Mail>>) {
         let (mailboxes, receivers) = (0..options.workers).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
+        let trimmed_to = log_start.trimmed_to;
         let hub = Self {
             options,
             directory: Directory::default(),
             writer,
             reader,
             log_start,
+            metrics: Arc::default(),
+            board: Board::default(),
             mailboxes,
             committed: AtomicU64::new(head),
+            trimmed_to: AtomicU64::new(trimmed_to),
             streams: AtomicUsize::new(0),
             presence_watched: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             started: Instant::now(),
+            started_at: Self::wall_clock(),
         };
         (Arc::new(hub), receivers)
     }
@@ -135,6 +150,12 @@ impl Hub {
     #[must_use]
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// When the hub was started.
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
     }
 
     /// The last committed offset.
@@ -205,6 +226,17 @@ impl Hub {
     /// Notes that the log has grown.
     pub(crate) fn set_committed(&self, head: Offset) {
         self.committed.fetch_max(head, Ordering::AcqRel);
+    }
+
+    /// Notes what retention has removed.
+    pub(crate) fn set_trimmed_to(&self, trimmed_to: Offset) {
+        self.trimmed_to.fetch_max(trimmed_to, Ordering::AcqRel);
+    }
+
+    /// The last offset that retention had removed when it was last looked at.
+    #[must_use]
+    pub fn trimmed_to(&self) -> Offset {
+        self.trimmed_to.load(Ordering::Acquire)
     }
 
     /// Takes one of the places for streams, if there is one left.

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use mio::Events;
@@ -38,6 +38,30 @@ const EVENTS_AT_ONCE: usize = 1_024;
 struct State {
     shard: Shard,
     links: LinkTable,
+    waits: Waits,
+}
+
+/// Since when the message has waited that waits longest; only of messages that somebody follows.
+#[derive(Default)]
+struct Waits {
+    /// For the next pass.
+    next_pass: Option<Instant>,
+    /// Of what the pass under way writes.
+    this_pass: Option<Instant>,
+}
+
+impl Waits {
+    fn add(&mut self, since: Instant) {
+        self.next_pass = Some(self.next_pass.map_or(since, |earlier| earlier.min(since)));
+    }
+
+    fn pass_began(&mut self) {
+        self.this_pass = self.next_pass.take();
+    }
+
+    fn pass_ended(&mut self) -> Option<Duration> {
+        self.this_pass.take().map(|since| since.elapsed())
+    }
 }
 
 /// The shard of this thread.
@@ -67,7 +91,7 @@ impl LocalShard {
         let mut shard = Shard::new(hub.now(), config);
         shard.publish_stored(&start.recent);
         let links = LinkTable::new(poll.registry().try_clone()?, Rc::clone(&notices));
-        let state = Rc::new(RefCell::new(State { shard, links }));
+        let state = Rc::new(RefCell::new(State { shard, links, waits: Waits::default() }));
         let local = Self { index, hub: Arc::clone(hub), state, notices, wakes_at: Rc::default() };
         let readiness = watch(poll.registry().as_fd().try_clone_to_owned()?)?;
         let driver = Driver { local: local.clone(), mailbox, poll, readiness };
@@ -216,17 +240,31 @@ impl LocalShard {
     }
 
     fn deliver(&self, part: ShardPart) {
-        let shard = &mut self.state.borrow_mut().shard;
+        let State { shard, waits, .. } = &mut *self.state.borrow_mut();
+        let mut is_followed = false;
         for (index, entry) in part.entries().iter().enumerate() {
-            part.add_receivers(index, shard.publish(entry));
+            let receivers = shard.publish(entry);
+            is_followed |= receivers > 0;
+            part.add_receivers(index, receivers);
+        }
+        if is_followed {
+            waits.add(part.accepted_at());
         }
     }
 
     fn run_slice(&self) -> Progress {
         let mut state = self.state.borrow_mut();
-        let State { shard, links } = &mut *state;
+        let State { shard, links, waits } = &mut *state;
+        let was_in_pass = shard.is_in_pass();
         let progress = shard.run_slice(self.hub.now(), links);
-        shard.slice_ended(self.hub.now());
+        if !was_in_pass && shard.is_in_pass() {
+            waits.pass_began();
+        }
+        if shard.slice_ended(self.hub.now())
+            && let Some(waited) = waits.pass_ended()
+        {
+            self.hub.metrics.publish_to_write.observe_duration(waited);
+        }
         progress
     }
 }

@@ -9,7 +9,7 @@ use santral_core::names::{Selector, SessionToken};
 use santral_core::session::SessionKey;
 use santral_core::shard::Shard;
 use santral_schema::channels::{History, Presence};
-use santral_schema::publish::Receipt;
+use santral_schema::publish::{PublishItem, Receipt};
 use santral_schema::sessions::{Command, Pong, Subscriptions};
 
 use super::Refusal;
@@ -19,6 +19,7 @@ use super::streams::parse_selectors;
 use crate::auth::Principal;
 use crate::hub::Hub;
 use crate::hub::shard_thread::LocalShard;
+use crate::telemetry::metrics::labels::Door;
 
 /// What a command gave.
 #[derive(Debug, Serialize)]
@@ -57,10 +58,10 @@ pub async fn run(
             session.unsubscribe(parse_selectors(&names)?).await.map(CommandAnswer::Subscriptions)
         }
         Command::Publish(item) => {
-            let message = Message::parse(item, hub.options.message_bytes_max)?;
-            let from = session.sender(principal).await?;
-            let receipts = publish::publish(local, principal, &from, vec![message], None).await?;
-            receipts.into_iter().next().map(CommandAnswer::Published).ok_or(Refusal::Stopped)
+            let published = session.publish(local, principal, item).await;
+            published.map(CommandAnswer::Published).inspect_err(|refusal| {
+                hub.metrics.publish_refusals.of((Door::Command, refusal.class())).inc();
+            })
         }
         Command::History(command) => {
             let order = HistoryOrder { before: command.before, since: command.since, limit: command.limit };
@@ -97,6 +98,13 @@ impl Session<'_> {
             Ok(subscriptions(shard, key))
         };
         self.hub.call(self.shard, unsubscribe).await.ok_or(Refusal::Stopped)?
+    }
+
+    async fn publish(self, local: &LocalShard, principal: &Principal, item: PublishItem) -> Result<Receipt, Refusal> {
+        let message = Message::parse(item, self.hub.options.message_bytes_max)?;
+        let from = self.sender(principal).await?;
+        let receipts = publish::publish(local, principal, &from, vec![message], None).await?;
+        receipts.into_iter().next().ok_or(Refusal::Stopped)
     }
 
     /// What the server knows of the session's client.

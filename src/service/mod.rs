@@ -3,6 +3,7 @@
 pub mod channels;
 pub mod commands;
 pub mod publish;
+pub mod stats;
 pub mod streams;
 
 use santral_core::limits;
@@ -10,6 +11,7 @@ use santral_core::names::{ConnectionId, NameError};
 use santral_core::position::{Epoch, Position};
 
 use crate::ports::store::StoreError;
+use crate::telemetry::metrics::labels::RefusalClass;
 
 /// Why something was not done. Each is the caller's to mend, or passes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +75,31 @@ pub enum Refusal {
     /// Something of ours has stopped.
     #[error("the server could not finish the request")]
     Stopped,
+}
+
+impl Refusal {
+    /// The class under which a refusal is counted; that of its status.
+    #[must_use]
+    pub fn class(&self) -> RefusalClass {
+        match self {
+            Self::Channel(..)
+            | Self::Event(..)
+            | Self::Session(_)
+            | Self::Connection(..)
+            | Self::User(..)
+            | Self::Position(_)
+            | Self::Target(_)
+            | Self::TooLarge { .. }
+            | Self::TooDeep
+            | Self::Batch(_)
+            | Self::IdempotencyKey(_)
+            | Self::KeyReused
+            | Self::TooManySubscriptions
+            | Self::NoSession => RefusalClass::Invalid,
+            Self::Store(_) | Self::Draining | Self::Full => RefusalClass::Unavailable,
+            Self::Stopped => RefusalClass::Failed,
+        }
+    }
 }
 
 /// A fresh connection id.

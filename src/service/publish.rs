@@ -19,6 +19,7 @@ use crate::hub::delivery::Delivery;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::writer::Outcome;
 use crate::ports::store::{Append, Durability, IdempotencyKey};
+use crate::telemetry::metrics::labels::{Door, Outcome as Fate};
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +118,34 @@ pub async fn publish(
             *receipt = Some(send_volatile(shard, from, message).await?);
         }
     }
-    receipts.into_iter().collect::<Option<Vec<_>>>().ok_or(Refusal::Stopped)
+    let receipts = receipts.into_iter().collect::<Option<Vec<_>>>().ok_or(Refusal::Stopped)?;
+    count(shard.hub(), from, &messages, &receipts);
+    Ok(receipts)
+}
+
+/// Counts what was published, once for the whole request.
+fn count(hub: &Hub, from: &Sender, messages: &[Message], receipts: &[Receipt]) {
+    // Whoever has a connection speaks by its session's commands.
+    let door = if from.connection.is_some() { Door::Command } else { Door::Rest };
+    let (mut stored, mut volatile, mut repeated, mut bytes) = (0, 0, 0, 0);
+    for (message, receipt) in messages.iter().zip(receipts) {
+        match (message.volatile, receipt.receivers) {
+            (true, _) => volatile += 1,
+            (false, Some(_)) => stored += 1,
+            // The receivers of back then are not known any more.
+            (false, None) => {
+                repeated += 1;
+                continue;
+            }
+        }
+        bytes += message.data.len() as u64;
+    }
+    for (fate, count) in [(Fate::Stored, stored), (Fate::Volatile, volatile), (Fate::Repeated, repeated)] {
+        if count > 0 {
+            hub.metrics.publishes.of((door, fate)).inc_by(count);
+        }
+    }
+    hub.metrics.publish_bytes.inc_by(bytes);
 }
 
 /// Stores every message that is to be stored, in one commit.

@@ -18,6 +18,7 @@ use super::{Refusal, new_connection_id};
 use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::{Hub, StreamSlot};
+use crate::telemetry::metrics::labels::ConnectionRefusal;
 
 /// The transports that this server speaks.
 const TRANSPORTS: [&str; 1] = ["sse"];
@@ -86,9 +87,13 @@ pub struct Opening {
 pub async fn open(shard: &LocalShard, principal: &Principal, order: StreamOrder) -> Result<Opening, Refusal> {
     let hub = Arc::clone(shard.hub());
     if hub.is_draining() {
+        hub.metrics.connections_refused.of(ConnectionRefusal::Draining).inc();
         return Err(Refusal::Draining);
     }
-    let slot = hub.admit_stream().ok_or(Refusal::Full)?;
+    let Some(slot) = hub.admit_stream() else {
+        hub.metrics.connections_refused.of(ConnectionRefusal::Full).inc();
+        return Err(Refusal::Full);
+    };
     if order.presence {
         hub.watch_presence();
     }
