@@ -37,6 +37,9 @@ pub fn configure(config: &mut web::ServiceConfig, shard: &LocalShard) {
             [(Method::GET, web::get().to(events::get)), (Method::POST, web::post().to(events::post))],
         ),
         resource("/api/sessions/{session}/commands", [(Method::POST, web::post().to(sessions::command))]),
+        readable("/api/stats", stats::get),
+        resource("/api/stats/stream", [(Method::GET, web::get().to(stats::follow))]),
+        readable("/metrics", stats::metrics),
         readable("/api/channels", channels::list),
         // A channel's name may hold slashes, so it takes all that stands between.
         readable("/api/channels/{channel:.+}/history", channels::history),

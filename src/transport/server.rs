@@ -67,6 +67,7 @@ pub fn start(
             let shard = start_shard(&hub, &mailboxes);
             let app = App::new()
                 .configure(|config| http::configure(config, &shard))
+                .wrap(from_fn(http::measure::measure))
                 .wrap(from_fn(http::request_id::stamp))
                 .wrap(from_fn(hold_back));
             let app = map_config(app.into_factory(), |()| AppConfig::default());

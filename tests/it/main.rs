@@ -16,6 +16,7 @@ mod proxies;
 mod publish;
 mod sessions;
 mod sse;
+mod stats;
 mod store_contract;
 mod streams_in_virtual_time;
 mod support;
