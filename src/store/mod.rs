@@ -9,6 +9,7 @@
 //! | `writer`, `append`, `idempotency`, `retention` | what changes the log |
 //! | `reader`, `page`, `channels` | what reads it |
 //! | `messages`, `schema` | rows, apart from the engine's types |
+//! | `survey` | what the doctor asks |
 //! | `error` | causes, and what the rest of the server is told |
 //!
 //! Everything here blocks; the writer has a thread of its own, readers run on blocking threads.
@@ -29,6 +30,7 @@ mod reader;
 mod retention;
 mod schema;
 mod sqlite;
+mod survey;
 mod writer;
 
 use std::sync::Arc;
@@ -42,6 +44,7 @@ use reader::Reader;
 use writer::Writer;
 
 pub use error::OpenError;
+pub use survey::survey;
 
 /// Which database, and how.
 #[derive(Clone)]
