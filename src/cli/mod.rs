@@ -4,11 +4,12 @@
 //! |---|---|
 //! | `flags` | the settings as flags |
 //! | `misuse` | what is said when the arguments make no sense |
-//! | `healthcheck` | the command of that name |
+//! | `doctor`, `healthcheck` | the commands of these names |
 //!
 //! The only place that looks at arguments, environment and current directory. Exit codes follow
 //! sysexits(3); docs/config.md lists them.
 
+mod doctor;
 mod flags;
 mod healthcheck;
 mod misuse;
@@ -23,6 +24,7 @@ use crate::config::{self, Config, Inputs, Loaded, Problems};
 use crate::store::{self, OpenError, StoreOptions};
 use crate::telemetry;
 
+use doctor::DoctorArguments;
 use flags::Flags;
 
 /// Runs what the arguments of the process say; `serve` runs the server until it is asked to stop.
@@ -47,6 +49,7 @@ pub fn run<E: Display>(serve: impl FnOnce(&Config) -> Result<(), E>) -> ExitCode
             ExitCode::SUCCESS
         }),
         Command::Healthcheck => healthcheck::run(&inputs),
+        Command::Doctor(arguments) => doctor::run(&inputs, &arguments),
         Command::Version => {
             answer(concat!(env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS
@@ -74,6 +77,8 @@ enum Command {
     CheckConfig,
     /// Ask a server on this machine whether it is ready: exit code 0 if so, else 1
     Healthcheck,
+    /// Look for what keeps a server on this machine, or with --url the way to it, from working
+    Doctor(DoctorArguments),
     /// Print the version
     Version,
 }

@@ -6,6 +6,7 @@ mod channels;
 mod config;
 mod crash;
 mod docs;
+mod doctor;
 mod drain;
 mod faults;
 mod first_steps;
