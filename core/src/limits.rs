@@ -159,3 +159,68 @@ pub const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// Most patterns in one list of a token, an API key or a setting: each is compared at every subscribe.
 pub const GRANT_PATTERNS_MAX: usize = 100;
+
+/// How long an access token of ours is good: what a stolen one is worth.
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// How long a login goes on without a refresh.
+pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Longest token, in bytes: looked at before anything is parsed.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// Longest header of a token, in bytes of base64url: ours has 50, one with a key id some hundred.
+pub const TOKEN_HEADER_BYTES_MAX: usize = 1024;
+
+/// How far the clock of the operator's issuer may be ahead of ours, in seconds. Applies to `nbf` only.
+pub const TOKEN_LEEWAY_SECONDS: i64 = 5;
+
+/// Shortest secret that signs tokens, in bytes (RFC 7518, section 3.2, for HS256).
+pub const TOKEN_SECRET_BYTES_MIN: usize = 32;
+
+/// Longest `sub` of a token, in bytes: it becomes a part of a channel's name.
+pub const TOKEN_SUBJECT_BYTES_MAX: usize = 64;
+
+/// Largest file of keys, in bytes: read whole.
+pub const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Most keys of the operator's issuer: a token without a key id is tried with each.
+pub const ISSUER_KEYS_MAX: usize = 32;
+
+/// How often a file of keys is looked at for a change, at most.
+pub const KEY_FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Sizes of RSA keys that are taken, in bits (RFC 7518, section 3.3; more is only slow).
+pub const RSA_KEY_BITS: std::ops::RangeInclusive<usize> = 2_048..=4_096;
+
+/// Characters of a password.
+pub const PASSWORD_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// Power of ten of the guesses that a password must withstand by zxcvbn's estimate: it is in no list
+/// of common ones, nor a simple variation.
+pub const PASSWORD_GUESSES_LOG10_MIN: f64 = 6.0;
+
+/// Passwords that are hashed at the same time: each takes 19 MiB and a core for some 30 ms.
+pub const PASSWORD_HASHES_MAX: usize = 2;
+
+/// Requests that wait for their password to be hashed: about a second's worth; more are refused.
+pub const PASSWORD_QUEUE_MAX: usize = 64;
+
+/// Longest name of an account or of an API key, in characters.
+pub const ACCOUNT_NAME_CHARACTERS_MAX: usize = 64;
+
+/// How long a ticket is good.
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(30);
+
+/// Tickets that wait to be used, of everybody.
+pub const TICKETS_MAX: usize = 20_000;
+
+/// Tickets that wait to be used, of one principal.
+pub const TICKETS_PER_PRINCIPAL_MAX: usize = 1_000;
+
+/// Revoked logins and users that are remembered for as long as their access tokens would be good.
+/// One more, and every access token issued before has to be refreshed.
+pub const REVOCATIONS_MAX: usize = 100_000;
+
+/// Accounts, addresses or pairs of them whose sign-ins are counted, each.
+pub const LOGIN_BUDGETS_MAX: usize = 50_000;

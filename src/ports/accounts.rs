@@ -116,6 +116,9 @@ pub struct Block {
     pub expires_at: Timestamp,
 }
 
+/// Ids of logins, and users with the version that their tokens must have at least.
+pub type RecentlyRevoked = (Vec<Arc<str>>, Vec<(Arc<str>, i64)>);
+
 /// Where accounts and what belongs to them are kept.
 ///
 /// Every write is on the disk when it returns.
@@ -186,7 +189,7 @@ pub trait AccountStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    fn recently_revoked(&self, since: Timestamp) -> Result<(Vec<Arc<str>>, Vec<(Arc<str>, i64)>), StoreError>;
+    fn recently_revoked(&self, since: Timestamp) -> Result<RecentlyRevoked, StoreError>;
 
     /// Stores an API key; `false` when there are as many live ones as the bound allows.
     ///
