@@ -224,3 +224,28 @@ pub const REVOCATIONS_MAX: usize = 100_000;
 
 /// Accounts, addresses or pairs of them whose sign-ins are counted, each.
 pub const LOGIN_BUDGETS_MAX: usize = 50_000;
+/// Connections for reading records (accounts, events, settings): apart from those of the log, so that
+/// an operator's search never holds up a client.
+pub const RECORD_READERS: u32 = 2;
+
+/// API keys that are good at the same time: each is compared at every request with a key.
+pub const API_KEYS_MAX: usize = 1_000;
+
+/// Logins of one account that are good at the same time; the oldest ends first.
+pub const LOGINS_PER_USER_MAX: usize = 100;
+
+/// How long a login or an API key that has ended is remembered.
+pub const ENDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Ended logins or keys that one write forgets on its way.
+pub const FORGOTTEN_ROWS_MAX: usize = 100;
+
+/// Changes that the history of settings keeps.
+pub const SETTING_CHANGES_MAX: u64 = 10_000;
+
+/// Rows that one slice of retention deletes of events or connections: each row stands in several
+/// indices (about 0.1 ms each), and the log's writer waits meanwhile.
+pub const RECORD_PRUNE_ROWS_MAX: usize = 200;
+
+/// Rows that are none, written by somebody else, of which it is remembered that it was said.
+pub const BAD_ROWS_REMEMBERED_MAX: usize = 1_000;

@@ -1,7 +1,8 @@
 //! Accounts, logins, API keys and blocks, as the use cases see them.
 //!
-//! One method is one transaction; "not found" is `Ok(None)` or `false`, never an error. Blocking:
-//! never call it on an event loop.
+//! One method is one transaction; "not found" is `Ok(None)` or `false`, never an error. Rows that do
+//! not hold what they should are as good as not there. A NUL in a text is U+FFFD, in what is stored
+//! and in what is looked for. Blocking: never call it on an event loop.
 
 use std::sync::Arc;
 
@@ -78,6 +79,10 @@ pub enum Refreshed {
     Ended,
 }
 
+/// Ids of logins that were revoked, and ids of users whose tokens were ended, with the version that
+/// counts now.
+pub type RecentlyRevoked = (Vec<Arc<str>>, Vec<(Arc<str>, i64)>);
+
 /// An API key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
@@ -153,13 +158,18 @@ pub trait AccountStore: Send + Sync {
     /// [`StoreError`].
     fn change_user(&self, id: &str, change: &UserChange, now: Timestamp) -> Result<Changed, StoreError>;
 
-    /// Whether there is an account with the role `admin` that may sign in.
+    /// Whether there is an account with the role `admin` that may sign in and has a password.
     ///
     /// # Errors
     /// [`StoreError`].
     fn has_admin(&self) -> Result<bool, StoreError>;
 
-    /// Stores a login of generation 0, and forgets logins that ended more than a day ago.
+    /// Stores a login of generation 0, ends the oldest of the user's beyond `LOGINS_PER_USER_MAX`, and
+    /// forgets logins that ended more than a day ago.
+    ///
+    /// A change of the account comes before it or behind it, never in between: who looks at the
+    /// account's `token_version` afterwards and finds the one that the password was checked against,
+    /// knows that any later change ends this login, too.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -191,7 +201,8 @@ pub trait AccountStore: Send + Sync {
     /// [`StoreError`].
     fn recently_revoked(&self, since: Timestamp) -> Result<RecentlyRevoked, StoreError>;
 
-    /// Stores an API key; `false` when there are as many live ones as the bound allows.
+    /// Stores an API key; `false` when there are `API_KEYS_MAX` live ones. Forgets keys that ended more
+    /// than a day ago.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -60,9 +60,10 @@ pub trait ConnectionStore: Send + Sync {
     /// [`StoreError`].
     fn close_stale(&self, node: &str, code: u16, now: Timestamp) -> Result<usize, StoreError>;
 
-    /// Deletes one bounded slice of ended connections that began before `before`; whether there is more.
+    /// Deletes one bounded slice of ended connections that began before `before`, or are older than
+    /// the newest `rows_max`; whether there may be more.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn prune(&self, before: Timestamp) -> Result<bool, StoreError>;
+    fn prune(&self, before: Timestamp, rows_max: u64) -> Result<bool, StoreError>;
 }

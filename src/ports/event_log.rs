@@ -72,15 +72,15 @@ pub trait EventStore: Send + Sync {
     /// [`StoreError`].
     fn read(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// Deletes everything before `before` and stores `trace`, the entry that says so, in one
-    /// transaction. Returns how many were deleted, and the id of the trace.
+    /// Stores `trace`, the entry that says how much goes, and then deletes everything before `before`,
+    /// slice by slice, so that others can write meanwhile. Returns how many, and the id of the trace.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing was deleted.
+    /// [`StoreError`]; without its trace nothing was deleted, but some may be left.
     fn clear(&self, before: Timestamp, trace: &dyn Fn(usize) -> NewEvent) -> Result<(usize, i64), StoreError>;
 
     /// Deletes one bounded slice of what is older than `before` or in excess of `rows_max`; whether
-    /// there is more.
+    /// there may be more.
     ///
     /// # Errors
     /// [`StoreError`].

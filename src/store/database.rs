@@ -1,6 +1,6 @@
 //! One connection to either database, and the two kinds of transaction that the store uses.
 
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::pg::PgConnection;
 use diesel::sqlite::SqliteConnection;
 
@@ -11,6 +11,19 @@ use super::error::Trouble;
 pub(super) enum Database {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
+}
+
+/// A table whose writers exclude each other: see [`Database::lock`].
+#[derive(Debug, Clone, Copy)]
+pub(super) enum LockedTable {
+    /// One admin must be left.
+    Users,
+    /// There is a bound on live keys.
+    ApiKeys,
+    /// The history says what was there before.
+    Settings,
+    /// Ids have the order of commits, so that a follower misses none.
+    EventLogs,
 }
 
 /// Repeats an expression per database, for what Diesel does not offer on [`Database`]:
@@ -39,6 +52,20 @@ impl Database {
     pub(super) fn snapshot<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Trouble>) -> Result<T, Trouble> {
         self.begin("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         self.finish(work)
+    }
+
+    /// Keeps others from writing to a table until this transaction ends, where what is written
+    /// depends on rows that others may write. On SQLite the transaction itself does that.
+    pub(super) fn lock(&mut self, table: LockedTable) -> Result<(), Trouble> {
+        if let Self::Postgres(connection) = self {
+            connection.batch_execute(match table {
+                LockedTable::Users => "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE",
+                LockedTable::ApiKeys => "LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE",
+                LockedTable::Settings => "LOCK TABLE server_settings IN SHARE ROW EXCLUSIVE MODE",
+                LockedTable::EventLogs => "LOCK TABLE event_logs IN SHARE ROW EXCLUSIVE MODE",
+            })?;
+        }
+        Ok(())
     }
 
     fn begin(&mut self, sqlite: &str, postgres: &str) -> Result<(), Trouble> {

@@ -60,6 +60,8 @@ pub(super) enum Trouble {
     Setting(&'static str),
     #[error("every connection is in use")]
     PoolExhausted,
+    #[error("another write of this server takes too long")]
+    TurnTimedOut,
     #[error("the database file is gone or was replaced")]
     FileReplaced,
     #[error("the database fails its integrity check: {0}")]
@@ -82,7 +84,7 @@ impl Trouble {
         match self {
             Self::Query(error) => kind_of_query(error),
             Self::Connect(message) => kind_of_message(message),
-            Self::PoolExhausted | Self::MarkTakenBack => StoreError::Busy,
+            Self::PoolExhausted | Self::TurnTimedOut | Self::MarkTakenBack => StoreError::Busy,
             Self::Setting(_)
             | Self::FileReplaced
             | Self::Damaged(_)

@@ -1,5 +1,5 @@
-//! The log of record in SQLite or PostgreSQL, by Diesel: implements the ports of
-//! [`crate::ports::store`].
+//! The log of record and what is kept beside it, in SQLite or PostgreSQL, by Diesel: implements
+//! [`crate::ports`].
 //!
 //! | file | what |
 //! |---|---|
@@ -8,39 +8,59 @@
 //! | `log_state` | epoch and head, and when they must not be trusted |
 //! | `writer`, `append`, `idempotency`, `retention` | what changes the log |
 //! | `reader`, `page`, `channels` | what reads it |
-//! | `messages`, `schema` | rows, apart from the engine's types |
+//! | `records` | what is kept beside the log, and how it is read and written |
+//! | `accounts`, `logins`, `api_keys`, `blocks`, `settings`, `connections` | one table each |
+//! | `event_logs`, `event_query` | the event log, and finding something in it |
+//! | `write_gate` | one writer at a time |
+//! | `messages`, `schema`, `text` | rows, apart from the engine's types |
 //! | `survey` | what the doctor asks |
 //! | `error` | causes, and what the rest of the server is told |
 //!
 //! Everything here blocks; the writer has a thread of its own, readers run on blocking threads.
 
+mod accounts;
+mod api_keys;
 mod append;
+mod blocks;
 mod channels;
+mod connections;
 mod database;
 mod error;
+mod event_logs;
+mod event_query;
 mod idempotency;
 mod location;
 mod log_state;
+mod logins;
 mod messages;
 mod migrations;
 mod page;
 mod pool;
 mod postgres;
 mod reader;
+mod records;
 mod retention;
 mod schema;
+mod settings;
 mod sqlite;
 mod survey;
+mod text;
+mod write_gate;
 mod writer;
 
 use std::sync::Arc;
 
+use crate::ports::accounts::AccountStore;
+use crate::ports::connections::ConnectionStore;
+use crate::ports::event_log::EventStore;
+use crate::ports::settings::SettingsStore;
 use crate::ports::store::{Durability, LogReader, LogState, LogWriter};
 
 use error::Trouble;
 use location::Location;
 use pool::Connector;
 use reader::Reader;
+use write_gate::WriteGate;
 use writer::Writer;
 
 pub use error::OpenError;
@@ -65,6 +85,38 @@ pub struct Opened {
     pub reader: Arc<dyn LogReader>,
     /// Where the log stands.
     pub state: LogState,
+    /// What is kept beside the log.
+    pub records: Records,
+}
+
+/// What is kept beside the log, by what it is for. Shared by everyone; blocks.
+#[derive(Clone)]
+pub struct Records(Arc<records::Records>);
+
+impl Records {
+    /// Accounts, logins, API keys and blocks.
+    #[must_use]
+    pub fn accounts(&self) -> Arc<dyn AccountStore> {
+        Arc::clone(&self.0) as _
+    }
+
+    /// The event log.
+    #[must_use]
+    pub fn events(&self) -> Arc<dyn EventStore> {
+        Arc::clone(&self.0) as _
+    }
+
+    /// Settings that were changed, and their history.
+    #[must_use]
+    pub fn settings(&self) -> Arc<dyn SettingsStore> {
+        Arc::clone(&self.0) as _
+    }
+
+    /// Who was connected.
+    #[must_use]
+    pub fn connections(&self) -> Arc<dyn ConnectionStore> {
+        Arc::clone(&self.0) as _
+    }
 }
 
 /// Opens the log: creates and migrates the database where needed.
@@ -77,10 +129,24 @@ pub struct Opened {
 pub fn open(options: &StoreOptions) -> Result<Opened, OpenError> {
     let location = Location::parse(&options.url)?;
     migrate_at(&location)?;
-    let (writer, state) = Writer::open(location.clone(), options.durability)
+    let gate = WriteGate::of(&location);
+    let (writer, state) = Writer::open(location.clone(), options.durability, gate.clone())
         .map_err(|trouble| OpenError::Unusable { url: location.to_string(), cause: cause(&location, &trouble) })?;
+    let records = Records(Arc::new(records::Records::new(location.clone(), gate)));
     let reader = Reader::new(location, options.readers, state.epoch);
-    Ok(Opened { writer: Box::new(writer), reader: Arc::new(reader), state })
+    Ok(Opened { writer: Box::new(writer), reader: Arc::new(reader), state, records })
+}
+
+/// Opens what is kept beside the log, for a command that leaves the log alone: creates and migrates
+/// the database where needed.
+///
+/// # Errors
+/// [`OpenError`], with a text for the operator that shows no password.
+pub fn open_records(options: &StoreOptions) -> Result<Records, OpenError> {
+    let location = Location::parse(&options.url)?;
+    migrate_at(&location)?;
+    let gate = WriteGate::of(&location);
+    Ok(Records(Arc::new(records::Records::new(location, gate))))
 }
 
 /// Creates the database where that is possible, and brings its tables up to date.

@@ -35,3 +35,102 @@ diesel::table! {
         created_at -> BigInt,
     }
 }
+
+diesel::table! {
+    users (id) {
+        id -> Text,
+        name -> Text,
+        password_hash -> Nullable<Text>,
+        role -> Text,
+        token_version -> BigInt,
+        disabled_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    logins (id) {
+        id -> Text,
+        user_id -> Text,
+        generation -> BigInt,
+        created_at -> BigInt,
+        refreshed_at -> BigInt,
+        expires_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    api_keys (id) {
+        id -> Text,
+        name -> Text,
+        secret_hash -> Binary,
+        role -> Text,
+        grants_json -> Text,
+        created_by -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    blocks (subject) {
+        subject -> Text,
+        reason -> Nullable<Text>,
+        created_by -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    event_logs (id) {
+        id -> BigInt,
+        created_at -> BigInt,
+        level -> Text,
+        #[sql_name = "type"]
+        kind -> Text,
+        actor -> Nullable<Text>,
+        message -> Text,
+        details_json -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    server_settings (key) {
+        key -> Text,
+        value_json -> Text,
+        description -> Nullable<Text>,
+        updated_by -> Nullable<Text>,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    settings_history (id) {
+        id -> BigInt,
+        key -> Text,
+        old_value_json -> Nullable<Text>,
+        new_value_json -> Nullable<Text>,
+        description -> Nullable<Text>,
+        changed_by -> Nullable<Text>,
+        changed_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    connections (id) {
+        id -> Text,
+        node -> Text,
+        user_id -> Nullable<Text>,
+        transport -> Text,
+        remote_address -> Nullable<Text>,
+        user_agent -> Nullable<Text>,
+        connected_at -> BigInt,
+        disconnected_at -> Nullable<BigInt>,
+        disconnect_code -> Nullable<Integer>,
+    }
+}

@@ -11,6 +11,7 @@ use super::location::Location;
 use super::log_state::{self, Known};
 use super::pool::{Link, Links, PooledLink};
 use super::retention::{self, ClockGuard};
+use super::write_gate::WriteGate;
 use super::{postgres, sqlite};
 use crate::ports::store::{Append, Appended, Durability, LogState, LogWriter, Pruned, Retention, StoreError};
 
@@ -19,6 +20,7 @@ pub(super) struct Writer {
     links: Links,
     durability: Durability,
     link: Option<PooledLink>,
+    gate: WriteGate,
     boot: String,
     known: Known,
     clock: ClockGuard,
@@ -28,7 +30,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Makes the log ready for appends.
-    pub(super) fn open(location: Location, durability: Durability) -> Result<(Self, LogState), Trouble> {
+    pub(super) fn open(
+        location: Location,
+        durability: Durability,
+        gate: WriteGate,
+    ) -> Result<(Self, LogState), Trouble> {
         let links = Links::new(location, 1);
         let mut link = links.take()?;
         let (boot, state) = ready(&mut link.database, durability, None)?;
@@ -36,6 +42,7 @@ impl Writer {
             links,
             durability,
             link: Some(link),
+            gate,
             boot,
             known: Known { epoch: state.epoch, head: state.head },
             clock: ClockGuard::default(),
@@ -67,7 +74,10 @@ impl Writer {
         };
         link.is_broken = true;
         link.check_files()?;
+        let gate = self.gate.clone();
+        let turn = gate.enter()?;
         let value = work(self, &mut link)?;
+        drop(turn);
         // A file that was moved away while we wrote to it has the entries, and the next start does not.
         link.check_files()?;
         link.is_broken = false;

@@ -1,5 +1,10 @@
-DROP INDEX connections_by_end;
 DROP INDEX event_logs_by_actor;
+DROP INDEX event_logs_by_level;
+DROP INDEX event_logs_by_type;
+CREATE INDEX event_logs_by_type ON event_logs (type, created_at);
+DROP INDEX connections_by_end;
+DROP INDEX users_by_change;
+DROP INDEX users_by_role;
 DROP TABLE settings_history;
 DROP TABLE blocks;
 DROP TABLE api_keys;

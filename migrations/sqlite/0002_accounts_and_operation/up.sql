@@ -50,5 +50,15 @@ CREATE TABLE settings_history (
 
 CREATE INDEX settings_history_by_key ON settings_history (key, id);
 
-CREATE INDEX event_logs_by_actor ON event_logs (actor, id);
+-- What is asked for at each login, at each start and at each clean-up.
+CREATE INDEX users_by_role ON users (role);
+CREATE INDEX users_by_change ON users (updated_at);
+CREATE INDEX logins_by_end ON logins (revoked_at);
+CREATE INDEX blocks_by_expiry ON blocks (expires_at);
 CREATE INDEX connections_by_end ON connections (disconnected_at);
+
+-- Events are paged by id, since a clock may go back.
+DROP INDEX event_logs_by_type;
+CREATE INDEX event_logs_by_type ON event_logs (type, id);
+CREATE INDEX event_logs_by_level ON event_logs (level, id);
+CREATE INDEX event_logs_by_actor ON event_logs (actor, id);

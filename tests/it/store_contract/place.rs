@@ -61,6 +61,11 @@ impl Place {
         Self { url, home: Home::Cluster(cluster) }
     }
 
+    /// What names the database.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Whether this is SQLite, for the few words of SQL that differ.
     pub(crate) fn is_sqlite(&self) -> bool {
         matches!(self.home, Home::Folder { .. })
