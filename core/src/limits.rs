@@ -157,6 +157,9 @@ pub const DRAIN_WINDOW: Duration = Duration::from_secs(10);
 /// File descriptors that are kept back for health checks, the database and the operator.
 pub const RESERVED_DESCRIPTORS: u64 = 64;
 
+/// Longest life of a token that the command line makes for somebody without an account: nothing takes it back.
+pub const SUBJECT_TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Most patterns in one list of a token, an API key or a setting: each is compared at every subscribe.
 pub const GRANT_PATTERNS_MAX: usize = 100;
 

@@ -10,7 +10,7 @@ use santral_schema::access::Role;
 
 use super::api_keys::{self, KeyRing};
 use super::error::AuthError;
-use super::issuer::Issuer;
+use super::issuer::{Issuer, IssuerClaims};
 use super::principal::{Credential, Principal};
 use super::revocations::Revocations;
 use super::tickets::Tickets;
@@ -104,7 +104,10 @@ impl Authenticator {
         if token.starts_with(api_keys::PREFIX) {
             return self.api_keys.verify(token, now);
         }
-        let ours = self.by_own_token(token, now);
+        let ours = match self.by_own_token(token, now) {
+            Err(AuthError::WrongType) => self.by_subject_token(token, now),
+            ours => ours,
+        };
         match (&self.issuer, &ours) {
             (Some(issuer), Err(AuthError::BadSignature | AuthError::WrongType)) => self.by_issuer(issuer, token, now),
             _ => ours,
@@ -126,15 +129,24 @@ impl Authenticator {
         })
     }
 
+    /// A token that the command line has made with our key.
+    fn by_subject_token(&self, token: &str, now: Timestamp) -> Result<Principal, AuthError> {
+        Ok(self.named_by(self.tokens.verify_for_subject(token, now)?))
+    }
+
     fn by_issuer(&self, issuer: &Issuer, token: &str, now: Timestamp) -> Result<Principal, AuthError> {
-        let claims = issuer.verify(token, now)?;
-        Ok(Principal {
+        Ok(self.named_by(issuer.verify(token, now)?))
+    }
+
+    /// Somebody whom a token names, without an account.
+    fn named_by(&self, claims: IssuerClaims) -> Principal {
+        Principal {
             name: format!("jwt:{}", claims.user).into(),
             user: Some(claims.user),
             role: claims.role,
             grants: claims.grants.unwrap_or_else(|| self.grants_of(claims.role)),
             credential: Credential::Issuer,
             expires_at: Some(claims.expires_at),
-        })
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! present one. Neither is ever stored.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -20,7 +21,7 @@ use super::secrets::TokenKey;
 use crate::ports::accounts::{Login, User};
 
 /// Issuer and audience of our own tokens.
-const OURSELVES: &str = "santral";
+pub(super) const OURSELVES: &str = "santral";
 
 /// Media type of an access token (RFC 9068, section 2.1).
 const ACCESS: &str = "at+jwt";
@@ -104,6 +105,14 @@ impl Tokens {
     /// An access token for a user's login.
     #[must_use]
     pub fn issue_access(&self, user: &User, login: &str, now: Timestamp) -> String {
+        self.issue_access_for(ACCESS_TOKEN_LIFETIME, user, login, now)
+    }
+
+    /// The same for a shorter time; never for a longer one, since what is revoked is remembered for
+    /// [`ACCESS_TOKEN_LIFETIME`] only.
+    #[must_use]
+    pub fn issue_access_for(&self, lifetime: Duration, user: &User, login: &str, now: Timestamp) -> String {
+        let lifetime = lifetime.min(ACCESS_TOKEN_LIFETIME);
         let issued = NumericDate::of(now);
         self.sign(
             ACCESS,
@@ -115,7 +124,7 @@ impl Tokens {
                 ver: user.token_version,
                 sid: login.to_owned(),
                 iat: issued.0,
-                exp: Some(NumericDate(issued.0 + whole_seconds(ACCESS_TOKEN_LIFETIME))),
+                exp: Some(NumericDate(issued.0 + whole_seconds(lifetime))),
                 nbf: None,
             },
         )
@@ -173,7 +182,7 @@ impl Tokens {
         Ok(RefreshClaims { user: claims.sub.into(), login: claims.sid.into(), generation: claims.r#gen })
     }
 
-    fn verify<T: serde::de::DeserializeOwned>(&self, kind: &str, token: &str) -> Result<T, AuthError> {
+    pub(super) fn verify<T: serde::de::DeserializeOwned>(&self, kind: &str, token: &str) -> Result<T, AuthError> {
         let token = Unverified::parse(token)?;
         if token.kind().as_deref() != Some(kind) {
             return Err(AuthError::WrongType);
@@ -181,7 +190,7 @@ impl Tokens {
         token.verify([&self.verifying])
     }
 
-    fn sign(&self, typ: &'static str, claims: &impl Serialize) -> String {
+    pub(super) fn sign(&self, typ: &'static str, claims: &impl Serialize) -> String {
         let part = |json: Result<Vec<u8>, serde_json::Error>| {
             BASE64_URL_SAFE_NO_PAD.encode(json.expect("strings and numbers always serialize"))
         };
@@ -211,7 +220,7 @@ pub(super) fn check_start(nbf: Option<NumericDate>, now: Timestamp) -> Result<()
     if has_come { Ok(()) } else { Err(AuthError::NotYet) }
 }
 
-fn check_party(iss: &str, aud: &str) -> Result<(), AuthError> {
+pub(super) fn check_party(iss: &str, aud: &str) -> Result<(), AuthError> {
     if iss != OURSELVES {
         return Err(AuthError::WrongIssuer);
     }
@@ -221,6 +230,6 @@ fn check_party(iss: &str, aud: &str) -> Result<(), AuthError> {
     Ok(())
 }
 
-fn whole_seconds(duration: std::time::Duration) -> i64 {
+pub(super) fn whole_seconds(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{USAGE, answer, complain};
+use super::{USAGE, answer, complain, span};
 use crate::config::{self, Config, Inputs};
 use crate::doctor::local::{self, Subject};
 use crate::doctor::remote::{self, Target};
@@ -35,11 +35,11 @@ pub(super) struct DoctorArguments {
     #[arg(long, value_name = "ORIGIN", requires = "url")]
     origin: Option<String>,
     /// With --url: how many seconds to watch a silent stream, 0 to leave it out
-    #[arg(long, value_name = "SECONDS", default_value = "35", value_parser = clap::value_parser!(u64).range(0..=3_600))]
-    idle: u64,
+    #[arg(long, value_name = "SECONDS", default_value = "35", value_parser = span::parser(0..=3_600))]
+    idle: Duration,
     /// With --url: how many seconds to wait for each answer
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u64).range(1..=300))]
-    timeout: u64,
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = span::parser(1..=300))]
+    timeout: Duration,
     /// With --url: trust the certificates in this PEM file instead of those of the machine
     #[arg(long, value_name = "FILE", requires = "url")]
     ca_file: Option<PathBuf>,
@@ -84,8 +84,8 @@ fn target(arguments: &DoctorArguments, url: &str) -> Result<Target, String> {
         url: url.to_owned(),
         token,
         origin: arguments.origin.clone(),
-        idle: Duration::from_secs(arguments.idle),
-        timeout: Duration::from_secs(arguments.timeout),
+        idle: arguments.idle,
+        timeout: arguments.timeout,
         authorities: arguments.ca_file.as_deref().map(read).transpose()?,
     })
 }

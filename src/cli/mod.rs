@@ -4,15 +4,20 @@
 //! |---|---|
 //! | `flags` | the settings as flags |
 //! | `misuse` | what is said when the arguments make no sense |
-//! | `doctor`, `healthcheck` | the commands of these names |
+//! | `create_admin`, `doctor`, `healthcheck`, `token` | the commands of these names |
+//! | `password`, `span` | what they take |
 //!
 //! The only place that looks at arguments, environment and current directory. Exit codes follow
 //! sysexits(3); docs/config.md lists them.
 
+mod create_admin;
 mod doctor;
 mod flags;
 mod healthcheck;
 mod misuse;
+mod password;
+mod span;
+mod token;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -20,12 +25,19 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::auth::AuthError;
+use crate::auth::account_name::AccountNameError;
+use crate::auth::password::PasswordError;
+use crate::auth::secrets::TokenKeyError;
 use crate::config::{self, Config, Inputs, Loaded, Problems};
-use crate::store::{self, OpenError, StoreOptions};
+use crate::ports::store::StoreError;
+use crate::store::{self, OpenError, Records, StoreOptions};
 use crate::telemetry;
 
+use create_admin::CreateAdminArguments;
 use doctor::DoctorArguments;
 use flags::Flags;
+use token::TokenArguments;
 
 /// Runs what the arguments of the process say; `serve` runs the server until it is asked to stop.
 ///
@@ -49,6 +61,8 @@ pub fn run<E: Display>(serve: impl FnOnce(&Config) -> Result<(), E>) -> ExitCode
             ExitCode::SUCCESS
         }),
         Command::Healthcheck => healthcheck::run(&inputs),
+        Command::CreateAdmin(arguments) => carried_out(&inputs, |config| create_admin::run(config, &arguments)),
+        Command::Token(arguments) => carried_out(&inputs, |config| token::run(config, &arguments)),
         Command::Doctor(arguments) => doctor::run(&inputs, &arguments),
         Command::Version => {
             answer(concat!(env!("CARGO_PKG_VERSION"), "\n"));
@@ -77,6 +91,10 @@ enum Command {
     CheckConfig,
     /// Ask a server on this machine whether it is ready: exit code 0 if so, else 1
     Healthcheck,
+    /// Make an account that may do everything, also while a server runs
+    CreateAdmin(CreateAdminArguments),
+    /// Print an access token for an account, or for somebody without one
+    Token(TokenArguments),
     /// Look for what keeps a server on this machine, or with --url the way to it, from working
     Doctor(DoctorArguments),
     /// Print the version
@@ -91,6 +109,83 @@ fn configured(inputs: &Inputs, then: impl FnOnce(&Loaded) -> ExitCode) -> ExitCo
             ExitCode::from(CONFIGURATION)
         }
     }
+}
+
+/// Does something for which the answer is a text, and a refusal is a complaint.
+fn carried_out(inputs: &Inputs, work: impl FnOnce(&Config) -> Result<String, CommandError>) -> ExitCode {
+    configured(inputs, |loaded| match work(&loaded.config) {
+        Ok(text) => {
+            answer(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    })
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    /// The account's name.
+    #[error("the name {0}")]
+    Name(#[from] AccountNameError),
+    /// Somebody has it already.
+    #[error("there is an account {0:?} already; choose another name")]
+    NameTaken(String),
+    /// The password, or the making of its hash.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// None was given.
+    #[error("no password was given: type one in a terminal, or use --password-file or --generate-password")]
+    NoPassword,
+    /// The two that were typed differ.
+    #[error("the two passwords differ")]
+    PasswordsDiffer,
+    /// Nobody has that name.
+    #[error("there is no account {0:?}")]
+    NoAccount(String),
+    /// The account may not sign in.
+    #[error("the account {0:?} is disabled")]
+    Disabled(String),
+    /// What the token is to say.
+    #[error("no such token can be made: {0}")]
+    Token(#[from] AuthError),
+    /// What stands in a file or was typed.
+    #[error("cannot read {0}: {1}")]
+    Input(String, io::Error),
+    /// The key that signs tokens.
+    #[error(transparent)]
+    Key(#[from] TokenKeyError),
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database, once it was open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl CommandError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Name(_)
+            | Self::NameTaken(_)
+            | Self::Password(_)
+            | Self::NoPassword
+            | Self::PasswordsDiffer
+            | Self::NoAccount(_)
+            | Self::Disabled(_)
+            | Self::Token(_)
+            | Self::Input(..) => REFUSED,
+            Self::Key(_) | Self::Open(_) | Self::Store(_) => UNAVAILABLE,
+        }
+    }
+}
+
+/// Accounts and what is kept beside them, for a command that leaves the log alone.
+fn open_records(config: &Config) -> Result<Records, OpenError> {
+    store::open_records(&store_options(config))
 }
 
 /// Does something that logs.
@@ -121,8 +216,11 @@ fn warn_of_few_descriptors(config: &Config) {
 }
 
 fn migrate(config: &Config) -> Result<(), OpenError> {
-    let url = config.database_url.reveal().to_owned();
-    store::migrate(&StoreOptions { url, durability: config.durability, readers: 1 })
+    store::migrate(&store_options(config))
+}
+
+fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions { url: config.database_url.reveal().to_owned(), durability: config.durability, readers: 1 }
 }
 
 fn answer(text: &str) {
@@ -137,6 +235,9 @@ fn complain_of(problems: &Problems) {
 fn complain(what: &impl Display) {
     let _ = writeln!(io::stderr(), "santral: {what}");
 }
+
+/// What was asked for cannot be done.
+const REFUSED: u8 = 1;
 
 /// `EX_USAGE`: the command line cannot be read.
 const USAGE: u8 = 64;

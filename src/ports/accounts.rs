@@ -121,9 +121,6 @@ pub struct Block {
     pub expires_at: Timestamp,
 }
 
-/// Ids of logins, and users with the version that their tokens must have at least.
-pub type RecentlyRevoked = (Vec<Arc<str>>, Vec<(Arc<str>, i64)>);
-
 /// Where accounts and what belongs to them are kept.
 ///
 /// Every write is on the disk when it returns.

@@ -3,6 +3,7 @@
 mod bad_input;
 mod browser;
 mod channels;
+mod commands;
 mod config;
 mod crash;
 mod docs;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Visit, borrowed};
 use crate::doctor::check::Check;
-use crate::doctor::client::Answer;
+use crate::doctor::client::{Answer, Failure};
 use crate::doctor::event_stream::Next;
 use crate::doctor::report::Finding;
 
@@ -82,13 +82,16 @@ fn with_token(visit: &mut Visit, answer: &Answer, myself: Option<&Myself>) -> Fi
 fn is_known_by_query(visit: &Visit) -> bool {
     let Some(token) = &visit.token else { return false };
     let url = visit.base.url(&format!("/api/events?token={token}"));
-    let Ok(mut stream) = visit.client.stream(&url, &[]) else { return false };
-    if stream.status != 200 {
-        return false;
-    }
-    // Where everybody is let in, that alone shows nothing.
-    if visit.health.as_ref().is_some_and(|health| !health.open) {
-        return true;
+    // Where everybody is let in, an open stream alone shows nothing.
+    let is_closed = visit.health.as_ref().is_some_and(|health| !health.open);
+    let mut stream = match visit.client.stream(&url, &[]) {
+        Ok(stream) => stream,
+        // A refusal comes at once. A stream that somebody holds back looks like this.
+        Err(Failure::Silent) => return is_closed,
+        Err(Failure::Tls(_) | Failure::NotHttp(_) | Failure::Broken(_)) => return false,
+    };
+    if stream.status != 200 || is_closed {
+        return stream.status == 200;
     }
     let Next::Event(hello) = stream.next_named("hello", Instant::now() + visit.client.timeout()) else { return false };
     let hello: serde_json::Value = serde_json::from_str(&hello.data).unwrap_or_default();

@@ -24,7 +24,10 @@ fn connect(visit: &Visit, report: &mut Report<'_>) -> bool {
         }
     };
     let shown: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-    report.add(Finding::ok(Check::Name, format!("{host} is {}", shown.join(", "))));
+    let is_address = host.parse::<std::net::IpAddr>().is_ok();
+    let found =
+        if is_address { "the URL names an address".to_owned() } else { format!("{host} is {}", shown.join(", ")) };
+    report.add(Finding::ok(Check::Name, found));
     let attempt = |address: &SocketAddr| {
         let error = TcpStream::connect_timeout(address, visit.client.timeout()).err()?;
         Some((format!("{address}: {error}"), error.kind()))

@@ -94,7 +94,7 @@ fn what_holds_back_only_the_beginning_is_told() {
 }
 
 const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
-    Cache-Control: no-store, no-transform\r\nConnection: close\r\n\r\n";
+    Cache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\nConnection: close\r\n\r\n";
 
 #[test]
 fn a_proxy_that_cuts_silent_streams_is_told_with_the_time() {
@@ -105,6 +105,19 @@ fn a_proxy_that_cuts_silent_streams_is_told_with_the_time() {
     diagnosis.says("round-trip", "ok", &[]);
     let patient = look(&url(santral.address), &["--idle", "1"]);
     patient.says("idle", "warn", &["due only after 25.0 s", "--idle 28"]);
+}
+
+#[test]
+fn pings_that_do_not_come_are_told() {
+    let hello = r#"{"session":"s","heartbeatMs":1000,"serverTime":"x"}"#;
+    let address = stand_in(move |request, _| match request {
+        _ if request.contains("/health") => json("200 OK", "", HEALTH),
+        _ if request.contains("/api/events") => format!("{STREAM}event: hello\ndata: {hello}\n\n"),
+        _ => json("403 Forbidden", "", "{}"),
+    });
+    let diagnosis = look(&url(address), &["--idle", "4"]);
+    diagnosis.has_failed().says("idle", "fail", &["no ping came in 4.0 s", "every 1.0 s", "proxy_buffering off;"]);
+    diagnosis.says("round-trip", "skipped", &["needs a token"]);
 }
 
 #[test]
@@ -237,11 +250,13 @@ fn a_token_that_does_not_arrive_is_told_from_one_that_is_not_taken() {
     bad.has_failed().says("authorization", "fail", &["does not take the token", "unauthenticated"]);
     assert!(!bad.stdout.contains("guess-me-not"), "{bad:#?}");
     look(&url(server), &NOT_IDLE).says("stream", "skipped", &["--token-file"]).says("open", "ok", &[]);
-    let block = format!("location / {{ proxy_pass http://{server}; proxy_set_header Authorization ''; }}");
-    let Some(nginx) = Nginx::start(&block).expect("nginx starts") else { return };
-    let lost = look(&url(nginx.address()), &token("let-me-in"));
-    lost.has_failed().says("authorization", "fail", &["gets lost on the way", "$http_authorization"]);
-    lost.says("stream", "ok", &[]);
+    for (more, stream) in [("", "ok"), ("proxy_ignore_headers X-Accel-Buffering;", "fail")] {
+        let block = format!("location / {{ proxy_pass http://{server}; proxy_set_header Authorization ''; {more} }}");
+        let Some(nginx) = Nginx::start(&block).expect("nginx starts") else { return };
+        let lost = look(&url(nginx.address()), &token("let-me-in"));
+        lost.has_failed().says("authorization", "fail", &["gets lost on the way", "$http_authorization"]);
+        lost.says("stream", stream, &[]);
+    }
 }
 
 #[test]

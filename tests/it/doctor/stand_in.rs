@@ -1,6 +1,6 @@
 //! A stand-in for a server: answers each request by a function, to show what no real server does.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 /// Answers by `respond`, which gets the request line and the header lines, on a free port, for as long
@@ -25,8 +25,12 @@ fn serve(mut stream: &TcpStream, respond: &dyn Fn(&str, &[String]) -> String) {
         return;
     }
     let request = head.remove(0);
-    // Whoever asked may be gone.
-    let _ = stream.write_all(respond(&request, &head).as_bytes());
+    let answer = respond(&request, &head);
+    // Whoever asked may be gone. A stream stays open, and silent, until they are.
+    let written = stream.write_all(answer.as_bytes());
+    if written.is_ok() && answer.contains("text/event-stream") {
+        let _ = io::copy(&mut stream, &mut io::sink());
+    }
 }
 
 /// A whole answer with a JSON body.
