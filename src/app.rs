@@ -15,6 +15,7 @@ use santral_core::limits::PUBLISH_DEADLINE;
 use santral_core::position::Offset;
 
 use crate::config::Config;
+use crate::http::edge::{Edge, EdgeOptions};
 use crate::hub::writer::{self, Writer};
 use crate::hub::{Hub, HubOptions, LogStart};
 use crate::ports::store::{Retention, StoreError};
@@ -61,8 +62,9 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let (hub, mailboxes) = Hub::new(hub_options(config), log_start, head, opened.reader, queue);
     let writer = Writer::new(opened.writer, &hub, inbox, retention(config), head);
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
+    let edge = Edge::new(EdgeOptions::default());
     let served = actix_rt::System::new().block_on(async {
-        let server = server::start(&hub, listener, config.descriptors.http_connections, mailboxes)?;
+        let server = server::start(&hub, &edge, listener, config.descriptors.http_connections, mailboxes)?;
         log::info!("listening on http://{address}, node {}, epoch {}", hub.options.node, hub.log_start.epoch);
         let handle = server.handle();
         let serving = actix_rt::spawn(server);

@@ -159,3 +159,51 @@ pub const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// Most patterns in one list of a token, an API key or a setting: each is compared at every subscribe.
 pub const GRANT_PATTERNS_MAX: usize = 100;
+
+/// Open streams of one user (default of a setting): many devices with many tabs.
+pub const CONNECTIONS_PER_USER: usize = 50;
+
+/// Open streams from one address or IPv6 /64 (default of a setting): an office behind one address.
+pub const CONNECTIONS_PER_ADDRESS: usize = 1_000;
+
+/// Requests a second from one address or IPv6 /64 (default of a setting).
+pub const RATE_PER_ADDRESS: u32 = 100;
+
+/// Requests at once from one address or IPv6 /64 (default of a setting).
+pub const RATE_BURST_PER_ADDRESS: u32 = 500;
+
+/// Requests a second of one principal (default of a setting).
+pub const RATE_PER_PRINCIPAL: u32 = 1_000;
+
+/// Requests at once of one principal (default of a setting).
+pub const RATE_BURST_PER_PRINCIPAL: u32 = 2_000;
+
+/// Addresses or principals that a rate limit remembers: 4 MiB. More begin with a clean sheet, all of them.
+pub const RATE_LIMIT_KEYS_MAX: usize = 64 * 1024;
+
+/// Checks of a rate limit between two looks at how much it remembers: a look takes all its locks.
+pub const RATE_LIMIT_CHECKS_PER_SWEEP: usize = 4 * 1024;
+
+/// Hops of a forwarding header that are looked at, from the right; no honest chain is as long.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+
+/// Longest line of a `Forwarded` header that is read, in bytes: what common proxies pass on.
+pub const FORWARDED_LINE_BYTES_MAX: usize = 8 * 1024;
+
+/// Most origins in the list of allowed ones: each request from another origin is compared with them.
+pub const CORS_ORIGINS_MAX: usize = 100;
+
+/// How long a browser remembers what a preflight request allowed; Chromium takes no more.
+pub const CORS_MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// How long a client may hold up an answer that it does not read.
+pub const ANSWER_STALL_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes a second that a slow reader must take once it has held up an answer for so long.
+pub const ANSWER_BYTES_PER_SECOND_MIN: u32 = 4 * 1024;
+
+/// How long a connection may keep the server waiting once plain connections are scarce.
+pub const CROWDED_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often a crowded server looks for connections that keep it waiting.
+pub const CROWD_SWEEP_INTERVAL: Duration = Duration::from_millis(250);

@@ -105,6 +105,14 @@ problem_codes! {
     Draining = 503, "Draining", "Connect again after Retry-After; another node or the next start will serve.";
     /// The server has as many streams as it can hold.
     TooManyConnections = 503, "Too many connections", "Try again after Retry-After.";
+    /// The user has as many streams as one user may have.
+    TooManyConnectionsOfUser = 429, "Too many connections of this user", "Close streams that are not needed, or try again after Retry-After.";
+    /// The address has as many connections as one address may have.
+    TooManyConnectionsOfAddress = 429, "Too many connections of this address", "Close connections that are not needed, or try again after Retry-After. Behind a proxy, the operator must name it in trusted_proxies.";
+    /// The address or the principal asks more often than the limits allow.
+    RateLimited = 429, "Rate limited", "Wait for Retry-After, then ask more slowly; the RateLimit fields say how much is left.";
+    /// A page of a foreign origin asked, and the operator has not allowed that origin.
+    OriginNotAllowed = 403, "Origin not allowed", "The operator adds the origin to cors_origins; or send the request without cookies.";
 }
 
 impl Problem {

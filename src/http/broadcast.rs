@@ -9,6 +9,7 @@ use santral_core::grants::Grants;
 use santral_core::limits::PUBLISH_BODY_BYTES_MAX;
 use santral_schema::publish::PublishItem;
 
+use super::edge::rate_limit;
 use super::problem::ApiError;
 use super::publish::idempotency_key;
 use super::{body, query};
@@ -44,6 +45,7 @@ pub async fn post(
     let message = Message::parse(query.into_item(body.parse()?), hub.options.message_bytes_max)?;
     let key = idempotency_key(&request)?;
     let principal = Principal::anonymous(Grants::all());
+    rate_limit::settle(&request, &principal)?;
     let mut receipts = publish::publish(&shard, &principal, &Sender::default(), vec![message], key).await?;
     Ok(HttpResponse::Ok().json(receipts.pop()))
 }

@@ -9,6 +9,7 @@ use santral_core::limits::BODY_BYTES_MAX;
 use santral_schema::reason::DisconnectReason;
 use santral_schema::sessions::{StreamFormat, StreamRequest};
 
+use super::edge::{client_address, rate_limit};
 use super::problem::ApiError;
 use super::{body, query};
 use crate::auth::Principal;
@@ -79,13 +80,21 @@ async fn open(request: &HttpRequest, shard: &LocalShard, mut wanted: StreamReque
     let is_native = is_native_event_source(request.headers(), wanted.client.as_deref());
     let principal = Principal::anonymous(Grants::all());
     let order = StreamOrder::parse(wanted, &principal)?;
-    match streams::open(shard, &principal, order).await {
+    if let Err(limited) = rate_limit::settle(request, &principal) {
+        return if is_native { Ok(turn_away(DisconnectReason::LimitReached)) } else { Err(limited.into()) };
+    }
+    match streams::open(shard, &principal, client_address::of(request), order).await {
         Ok(opening) => Ok(sse::respond(request, shard, opening)),
         Err(refusal) => match passing_reason(&refusal) {
-            Some(reason) if is_native => Ok(sse::respond_and_close(streams::come_back_later(reason))),
+            Some(reason) if is_native => Ok(turn_away(reason)),
             Some(_) | None => Err(refusal.into()),
         },
     }
+}
+
+/// How a native EventSource is asked to come back later.
+fn turn_away(reason: DisconnectReason) -> HttpResponse {
+    sse::respond_and_close(streams::come_back_later(reason))
 }
 
 /// Whether a refusal passes by itself, and what `bye` calls it.
@@ -93,7 +102,7 @@ fn passing_reason(refusal: &Refusal) -> Option<DisconnectReason> {
     if *refusal == Refusal::Draining {
         return Some(DisconnectReason::Draining);
     }
-    (*refusal == Refusal::Full).then_some(DisconnectReason::LimitReached)
+    matches!(refusal, Refusal::Full(_)).then_some(DisconnectReason::LimitReached)
 }
 
 /// A browser's own EventSource gives up for good at any error status; an SDK names itself.

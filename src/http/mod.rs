@@ -3,6 +3,7 @@
 pub mod body;
 pub mod broadcast;
 pub mod channels;
+pub mod edge;
 pub mod events;
 pub mod health;
 pub mod page;

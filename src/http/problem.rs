@@ -5,6 +5,8 @@ use actix_web::{HttpResponse, ResponseError};
 
 use santral_schema::problem::{Problem, ProblemCode};
 
+use super::edge::rate_limit::RateLimited;
+use crate::hub::admission::Full;
 use crate::ports::store::StoreError;
 use crate::service::Refusal;
 
@@ -41,6 +43,15 @@ pub enum ApiError {
     /// The path knows no such method.
     #[error("this path knows no {0}")]
     MethodNotAllowed(String),
+    /// More requests than the limits allow.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// A foreign page asked, with cookies or by preflight.
+    #[error("requests from pages of the origin {0:?} are not allowed")]
+    OriginNotAllowed(String),
+    /// A preflight request asked for what no request may do.
+    #[error("the preflight request is refused: {0}")]
+    Preflight(String),
 }
 
 impl ApiError {
@@ -54,19 +65,35 @@ impl ApiError {
             Self::UnsupportedMediaType => ProblemCode::UnsupportedMediaType,
             Self::NotFound => ProblemCode::NotFound,
             Self::MethodNotAllowed(_) => ProblemCode::MethodNotAllowed,
+            Self::RateLimited(_) => ProblemCode::RateLimited,
+            Self::Preflight(_) => ProblemCode::InvalidField,
+            Self::OriginNotAllowed(_) => ProblemCode::OriginNotAllowed,
+        }
+    }
+
+    fn retry_after_seconds(&self) -> Option<u32> {
+        match (self, self.status_code()) {
+            (Self::RateLimited(limited), _) => Some(limited.retry_after_seconds()),
+            (_, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => Some(RETRY_AFTER_SECONDS),
+            _ => None,
         }
     }
 
     /// The answer: a problem document (RFC 9457), with `Retry-After` where waiting helps.
     #[must_use]
     pub fn to_response(&self) -> HttpResponse {
-        let problem = Problem::new(self.code(), self.to_string());
         let mut response = HttpResponse::build(self.status_code());
-        if problem.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
+        if let Some(seconds) = self.retry_after_seconds() {
+            response.insert_header((header::RETRY_AFTER, seconds));
         }
-        let body = serde_json::to_string(&problem).expect("a problem has string keys and no failing serializer");
-        response.content_type("application/problem+json").body(body)
+        response.content_type("application/problem+json").body(self.to_document())
+    }
+
+    /// The body of the answer.
+    #[must_use]
+    pub fn to_document(&self) -> String {
+        let problem = Problem::new(self.code(), self.to_string());
+        serde_json::to_string(&problem).expect("a problem has string keys and no failing serializer")
     }
 }
 
@@ -99,7 +126,9 @@ fn refusal_code(refusal: &Refusal) -> ProblemCode {
         Refusal::Store(StoreError::Full) => ProblemCode::StorageFull,
         Refusal::Store(StoreError::Failed) => ProblemCode::StorageFailed,
         Refusal::Draining => ProblemCode::Draining,
-        Refusal::Full => ProblemCode::TooManyConnections,
+        Refusal::Full(Full::Total) => ProblemCode::TooManyConnections,
+        Refusal::Full(Full::User) => ProblemCode::TooManyConnectionsOfUser,
+        Refusal::Full(Full::Address) => ProblemCode::TooManyConnectionsOfAddress,
         Refusal::Stopped => ProblemCode::Internal,
     }
 }

@@ -9,6 +9,7 @@ use santral_schema::publish::PublishItem;
 use serde_json::value::RawValue;
 
 use super::body::{self, BodyText};
+use super::edge::rate_limit;
 use super::problem::ApiError;
 use super::query;
 use crate::auth::Principal;
@@ -37,8 +38,9 @@ pub async fn post(
     let bytes_max = hub.options.message_bytes_max;
     let messages = items.into_iter().map(|item| Message::parse(item, bytes_max)).collect::<Result<_, _>>()?;
     let key = idempotency_key(&request)?;
-    let mut receipts =
-        publish::publish(&shard, &Principal::anonymous(Grants::all()), &Sender::default(), messages, key).await?;
+    let principal = Principal::anonymous(Grants::all());
+    rate_limit::settle(&request, &principal)?;
+    let mut receipts = publish::publish(&shard, &principal, &Sender::default(), messages, key).await?;
     let answer = if is_batch { HttpResponse::Ok().json(receipts) } else { HttpResponse::Ok().json(receipts.pop()) };
     Ok(answer)
 }

@@ -7,6 +7,7 @@ use santral_core::limits::PUBLISH_BODY_BYTES_MAX;
 use santral_core::names::SessionToken;
 
 use super::body;
+use super::edge::rate_limit;
 use super::problem::ApiError;
 use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
@@ -24,6 +25,8 @@ pub async fn command(
 ) -> Result<HttpResponse, ApiError> {
     let token = SessionToken::parse(&session).map_err(Refusal::Session)?;
     let command = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?.parse_object()?;
-    let answer = commands::run(&shard, &Principal::anonymous(Grants::all()), token, command).await?;
+    let principal = Principal::anonymous(Grants::all());
+    rate_limit::settle(&request, &principal)?;
+    let answer = commands::run(&shard, &principal, token, command).await?;
     Ok(HttpResponse::Ok().json(answer))
 }

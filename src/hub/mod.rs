@@ -4,6 +4,7 @@
 //! shard of another thread sends it a [`Mail`]. Lock order, where more than one is held: an attach
 //! stripe of the directory, then its map.
 
+pub mod admission;
 pub mod delivery;
 pub mod directory;
 pub mod links;
@@ -12,9 +13,10 @@ pub mod shard_thread;
 pub mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -25,9 +27,12 @@ use santral_core::shard::Shard;
 use santral_core::time::Moment;
 
 use crate::ports::store::{Durability, LogReader};
+use admission::{Admission, AdmissionLimits, Full};
 use delivery::{Delivery, ShardPart};
 use directory::Directory;
 use writer::WriterQueue;
+
+pub use admission::StreamSlot;
 
 /// Work on another thread's shard.
 type ShardCall = Box<dyn FnOnce(&mut Shard, Moment) + Send>;
@@ -68,7 +73,7 @@ pub struct HubOptions {
     pub retention_age: Duration,
     /// Largest message data, in bytes.
     pub message_bytes_max: usize,
-    /// Most open streams.
+    /// Most open streams, until [`Admission::set_limits`] says otherwise.
     pub streams_max: usize,
 }
 
@@ -84,9 +89,10 @@ pub struct Hub {
     pub reader: Arc<dyn LogReader>,
     /// Where the log stood at the start.
     pub log_start: LogStart,
+    /// Who may open another stream; its limits may change at any time.
+    pub admission: Arc<Admission>,
     mailboxes: Vec<mpsc::Sender<Mail>>,
     committed: AtomicU64,
-    streams: AtomicUsize,
     presence_watched: AtomicBool,
     draining: AtomicBool,
     started: Instant,
@@ -103,15 +109,16 @@ impl Hub {
         writer: WriterQueue,
     ) -> (Arc<Self>, Vec<mpsc::Receiver<Mail>>) {
         let (mailboxes, receivers) = (0..options.workers).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
+        let limits = AdmissionLimits { streams_max: options.streams_max, ..AdmissionLimits::default() };
         let hub = Self {
             options,
+            admission: Admission::new(limits),
             directory: Directory::default(),
             writer,
             reader,
             log_start,
             mailboxes,
             committed: AtomicU64::new(head),
-            streams: AtomicUsize::new(0),
             presence_watched: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             started: Instant::now(),
@@ -207,19 +214,18 @@ impl Hub {
         self.committed.fetch_max(head, Ordering::AcqRel);
     }
 
-    /// Takes one of the places for streams, if there is one left.
-    #[must_use]
-    pub fn admit_stream(self: &Arc<Self>) -> Option<StreamSlot> {
-        let streams_max = self.options.streams_max;
-        let admit = |count| (count < streams_max).then_some(count + 1);
-        self.streams.fetch_update(Ordering::AcqRel, Ordering::Acquire, admit).ok()?;
-        Some(StreamSlot(Arc::clone(self)))
+    /// Takes a place for a stream of this user from this network; see [`Admission::admit`].
+    ///
+    /// # Errors
+    /// [`Full`] names the limit that is reached.
+    pub fn admit_stream(&self, user: Option<&Arc<str>>, network: Option<IpNet>) -> Result<StreamSlot, Full> {
+        self.admission.admit(user, network)
     }
 
     /// Open streams.
     #[must_use]
     pub fn streams(&self) -> usize {
-        self.streams.load(Ordering::Acquire)
+        self.admission.streams()
     }
 
     /// Refuses new streams from now on.
@@ -242,14 +248,5 @@ impl Hub {
     #[must_use]
     pub fn is_presence_watched(&self) -> bool {
         self.presence_watched.load(Ordering::Acquire)
-    }
-}
-
-/// One open stream's place; given back when dropped.
-pub struct StreamSlot(Arc<Hub>);
-
-impl Drop for StreamSlot {
-    fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -9,6 +9,7 @@ use santral_core::limits;
 use santral_core::names::{ConnectionId, NameError};
 use santral_core::position::{Epoch, Position};
 
+use crate::hub::admission::Full;
 use crate::ports::store::StoreError;
 
 /// Why something was not done. Each is the caller's to mend, or passes.
@@ -68,8 +69,8 @@ pub enum Refusal {
     #[error("the server is about to stop")]
     Draining,
     /// No place for another stream.
-    #[error("the server has as many streams as it can hold")]
-    Full,
+    #[error("{0}")]
+    Full(Full),
     /// Something of ours has stopped.
     #[error("the server could not finish the request")]
     Stopped,

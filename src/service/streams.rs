@@ -16,6 +16,7 @@ use santral_schema::sessions::{StreamFormat, StreamRequest};
 
 use super::{Refusal, new_connection_id};
 use crate::auth::Principal;
+use crate::hub::admission::ClientAddress;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::{Hub, StreamSlot};
 
@@ -83,12 +84,17 @@ pub struct Opening {
 ///
 /// # Errors
 /// [`Refusal::Draining`] and [`Refusal::Full`] pass; the client should come back later.
-pub async fn open(shard: &LocalShard, principal: &Principal, order: StreamOrder) -> Result<Opening, Refusal> {
+pub async fn open(
+    shard: &LocalShard,
+    principal: &Principal,
+    address: ClientAddress,
+    order: StreamOrder,
+) -> Result<Opening, Refusal> {
     let hub = Arc::clone(shard.hub());
     if hub.is_draining() {
         return Err(Refusal::Draining);
     }
-    let slot = hub.admit_stream().ok_or(Refusal::Full)?;
+    let slot = hub.admit_stream(principal.user.as_ref(), address.network).map_err(Refusal::Full)?;
     if order.presence {
         hub.watch_presence();
     }

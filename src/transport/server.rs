@@ -8,9 +8,9 @@ use actix_http::{HttpService, Protocol};
 use actix_rt::net::TcpStream;
 use actix_server::Server;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
-use actix_web::App;
 use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
+use actix_web::{App, web};
 use socket2::SockRef;
 use tokio::sync::mpsc::Receiver;
 
@@ -18,6 +18,7 @@ use santral_core::limits::{REQUEST_HEAD_DEADLINE, SOCKET_SEND_BUFFER_BYTES, TCP_
 
 use super::detach::{DetachableStream, hold_back};
 use crate::http;
+use crate::http::edge::Edge;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::{Hub, Mail};
 
@@ -49,6 +50,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// What the kernel says of the listener.
 pub fn start(
     hub: &Arc<Hub>,
+    edge: &Arc<Edge>,
     listener: TcpListener,
     http_connections_max: usize,
     mailboxes: Vec<Receiver<Mail>>,
@@ -56,7 +58,7 @@ pub fn start(
     let address = listener.local_addr()?;
     let workers = mailboxes.len();
     let mailboxes = Arc::new(Mutex::new(mailboxes.into_iter().enumerate().collect::<Vec<_>>()));
-    let hub = Arc::clone(hub);
+    let (hub, edge) = (Arc::clone(hub), Arc::clone(edge));
     let server = Server::build()
         .workers(workers)
         .worker_max_blocking_threads(BLOCKING_THREADS)
@@ -66,7 +68,11 @@ pub fn start(
         .listen("santral", listener, move || {
             let shard = start_shard(&hub, &mailboxes);
             let app = App::new()
+                .app_data(web::Data::from(Arc::clone(&edge)))
                 .configure(|config| http::configure(config, &shard))
+                .wrap(from_fn(http::edge::guard))
+                .wrap(http::edge::origins::cors(&edge))
+                .wrap(from_fn(http::edge::finish))
                 .wrap(from_fn(http::request_id::stamp))
                 .wrap(from_fn(hold_back));
             let app = map_config(app.into_factory(), |()| AppConfig::default());

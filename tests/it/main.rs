@@ -7,6 +7,7 @@ mod config;
 mod crash;
 mod docs;
 mod drain;
+mod edges;
 mod faults;
 mod first_steps;
 mod injection;
