@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use santral_core::limits::BODY_DEADLINE;
 
 use super::problem::ApiError;
+use crate::transport::detach::Ticket;
 
 /// Reads a whole JSON body as text.
 ///
@@ -34,7 +35,13 @@ pub async fn read_json_text(
     // A small body has come with its head, and then needs no timer.
     let bytes = match futures_util::poll!(body.as_mut()) {
         Poll::Ready(bytes) => bytes?,
-        Poll::Pending => actix_rt::time::timeout(BODY_DEADLINE, body).await.map_err(|_| ApiError::BodyTimeout)??,
+        Poll::Pending => {
+            let ticket = request.conn_data::<Ticket>().cloned().unwrap_or_default();
+            ticket.set_waiting(true);
+            let read = actix_rt::time::timeout(BODY_DEADLINE, body).await;
+            ticket.set_waiting(false);
+            read.map_err(|_| ApiError::BodyTimeout)??
+        }
     };
     let text = String::from_utf8(bytes.into()).map_err(|_| ApiError::InvalidJson("it is not UTF-8".to_owned()))?;
     Ok(BodyText(text))

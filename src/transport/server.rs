@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, Protocol};
 use actix_rt::net::TcpStream;
 use actix_server::Server;
@@ -16,11 +17,14 @@ use tokio::sync::mpsc::Receiver;
 
 use santral_core::limits::{REQUEST_HEAD_DEADLINE, SOCKET_SEND_BUFFER_BYTES, TCP_USER_TIMEOUT};
 
+use super::connections::{Connections, Gate};
 use super::detach::{DetachableStream, hold_back};
 use crate::http;
 use crate::http::edge::Edge;
+use crate::hub::admission::Full;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::{Hub, Mail};
+use crate::service::Refusal;
 
 /// Connections that may wait to be accepted: a crowd that returns at once.
 const ACCEPT_QUEUE: i32 = 4_096;
@@ -59,10 +63,12 @@ pub fn start(
     let workers = mailboxes.len();
     let mailboxes = Arc::new(Mutex::new(mailboxes.into_iter().enumerate().collect::<Vec<_>>()));
     let (hub, edge) = (Arc::clone(hub), Arc::clone(edge));
+    let gate = Gate::new(&edge, http_connections_max);
+    let per_worker = (http_connections_max / workers).max(1);
     let server = Server::build()
         .workers(workers)
         .worker_max_blocking_threads(BLOCKING_THREADS)
-        .max_concurrent_connections((http_connections_max / workers).max(1))
+        .max_concurrent_connections(per_worker)
         .disable_signals()
         .shutdown_timeout(1)
         .listen("santral", listener, move || {
@@ -85,10 +91,15 @@ pub fn start(
                     data.insert(stream.ticket());
                 })
                 .finish(app);
-            fn_service(async |stream: TcpStream| {
+            let connections = Connections::new(&gate, per_worker);
+            fn_service(move |stream: TcpStream| {
                 let peer = stream.peer_addr().ok();
                 prepare(&stream);
-                Ok((DetachableStream::new(stream), Protocol::Http1, peer))
+                let admitted = match connections.admit(peer.map(|peer| peer.ip())) {
+                    Some(place) => Ok((DetachableStream::new(stream, place), Protocol::Http1, peer)),
+                    None => Err(refuse(&stream)),
+                };
+                std::future::ready(admitted)
             })
             .and_then(http)
         })?
@@ -102,6 +113,16 @@ fn start_shard(hub: &Arc<Hub>, mailboxes: &Mutex<Vec<(usize, Receiver<Mail>)>>) 
     let next = mailboxes.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let (index, mailbox) = next.expect("there is a mailbox for each worker");
     LocalShard::start(hub, index, mailbox).expect("the kernel has a poll for each worker")
+}
+
+/// Tells a peer that has its share of connections already, before it has asked anything.
+fn refuse(stream: &TcpStream) -> DispatchError {
+    let problem = http::problem::ApiError::from(Refusal::Full(Full::Address)).to_document();
+    let head = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/problem+json\r\nRetry-After: 2\r\nConnection: close";
+    let answer = format!("{head}\r\nContent-Length: {}\r\n\r\n{problem}", problem.len());
+    // It fits into an empty send buffer; a peer that has gone already hears nothing.
+    let _ = stream.try_write(answer.as_bytes());
+    DispatchError::DisconnectTimeout
 }
 
 /// Small frames leave at once, and a peer that takes nothing is given up on.
