@@ -120,8 +120,9 @@ fn refuse(stream: &TcpStream) -> DispatchError {
     let problem = http::problem::ApiError::from(Refusal::Full(Full::Address)).to_document();
     let head = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/problem+json\r\nRetry-After: 2\r\nConnection: close";
     let answer = format!("{head}\r\nContent-Length: {}\r\n\r\n{problem}", problem.len());
-    // It fits into an empty send buffer; a peer that has gone already hears nothing.
-    let _ = stream.try_write(answer.as_bytes());
+    // It fits into an empty send buffer; a peer that has gone already hears nothing. By the socket
+    // itself, since the runtime does not know yet that there is room.
+    let _ = SockRef::from(stream).send(answer.as_bytes());
     DispatchError::DisconnectTimeout
 }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_cors::CorsError;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
 use arc_swap::{ArcSwap, Guard};
@@ -179,7 +180,11 @@ pub async fn finish<B: MessageBody + 'static>(
     let refused = response.response().error().and_then(|error| error.as_error::<CorsError>());
     let problem = refused.map(|refused| origins::preflight_problem(refused, response.request().headers()));
     let mut response = match problem {
-        Some(problem) => response.into_response(problem.to_response()).map_into_right_body(),
+        Some(problem) => {
+            let mut response = response.into_response(problem.to_response()).map_into_right_body();
+            response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("Origin"));
+            response
+        }
         None => response.map_into_left_body(),
     };
     headers::complete(response.headers_mut());
