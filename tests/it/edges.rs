@@ -1,5 +1,6 @@
 //! The edges: what every answer carries, whose pages may ask, and who shares which limit.
 
+mod limits;
 mod origins;
 
 use santral_testkit::http::{Request, Response};
