@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, ResponseError};
 
 use santral_schema::problem::{Problem, ProblemCode};
 
+use crate::config::SettingError;
 use crate::ports::store::StoreError;
 use crate::service::Refusal;
 
@@ -95,9 +96,15 @@ fn refusal_code(refusal: &Refusal) -> ProblemCode {
         Refusal::KeyReused => ProblemCode::IdempotencyKeyReused,
         Refusal::TooManySubscriptions => ProblemCode::TooManySubscriptions,
         Refusal::NoSession => ProblemCode::NotFound,
-        Refusal::Store(StoreError::Busy) => ProblemCode::StorageBusy,
-        Refusal::Store(StoreError::Full) => ProblemCode::StorageFull,
-        Refusal::Store(StoreError::Failed) => ProblemCode::StorageFailed,
+        Refusal::Setting(SettingError::Unknown { .. }) => ProblemCode::UnknownSetting,
+        Refusal::Setting(SettingError::Invalid { .. }) => ProblemCode::InvalidSetting,
+        Refusal::Setting(SettingError::NeedsRestart { .. }) => ProblemCode::SettingNeedsRestart,
+        Refusal::Setting(SettingError::WouldLockOut { .. }) => ProblemCode::WouldLockOut,
+        Refusal::DescriptionTooLong => ProblemCode::InvalidField,
+        Refusal::Cursor(_) => ProblemCode::InvalidQuery,
+        Refusal::Store(StoreError::Busy) | Refusal::Database(StoreError::Busy) => ProblemCode::StorageBusy,
+        Refusal::Store(StoreError::Full) | Refusal::Database(StoreError::Full) => ProblemCode::StorageFull,
+        Refusal::Store(StoreError::Failed) | Refusal::Database(StoreError::Failed) => ProblemCode::StorageFailed,
         Refusal::Draining => ProblemCode::Draining,
         Refusal::Full => ProblemCode::TooManyConnections,
         Refusal::Stopped => ProblemCode::Internal,

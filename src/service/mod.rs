@@ -3,12 +3,14 @@
 pub mod channels;
 pub mod commands;
 pub mod publish;
+pub mod settings;
 pub mod streams;
 
 use santral_core::limits;
 use santral_core::names::{ConnectionId, NameError};
 use santral_core::position::{Epoch, Position};
 
+use crate::config::SettingError;
 use crate::ports::store::StoreError;
 
 /// Why something was not done. Each is the caller's to mend, or passes.
@@ -64,6 +66,18 @@ pub enum Refusal {
     /// The log.
     #[error("{0}; the message is not acknowledged")]
     Store(#[from] StoreError),
+    /// A setting that was not changed.
+    #[error("{0}")]
+    Setting(SettingError),
+    /// A reason for a change that is too long.
+    #[error("the description is longer than {} bytes", limits::SETTING_DESCRIPTION_BYTES_MAX)]
+    DescriptionTooLong,
+    /// A cursor that no page gave.
+    #[error("{0:?} is no cursor of this list")]
+    Cursor(String),
+    /// The database, for what is no message.
+    #[error("{0}; nothing was changed")]
+    Database(StoreError),
     /// The server is about to stop.
     #[error("the server is about to stop")]
     Draining,
