@@ -11,6 +11,7 @@ pub mod publish;
 pub mod query;
 pub mod request_id;
 pub mod sessions;
+pub mod settings;
 
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, web};

@@ -15,6 +15,7 @@ mod power_cut;
 mod proxies;
 mod publish;
 mod sessions;
+mod settings;
 mod sse;
 mod store_contract;
 mod streams_in_virtual_time;

@@ -41,7 +41,14 @@ impl Santral {
 
     /// Starts the server again on the same address and data, after it was stopped or killed.
     pub(crate) fn start_again(&mut self) {
-        let (server, address) = launch(&self.data_dir, &self.settings, &self.address.to_string());
+        self.start_again_with(&[]);
+    }
+
+    /// The same with further settings, for this start only.
+    pub(crate) fn start_again_with(&mut self, more: &[(&str, &str)]) {
+        let more = more.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
+        let settings: Vec<_> = self.settings.iter().cloned().chain(more).collect();
+        let (server, address) = launch(&self.data_dir, &settings, &self.address.to_string());
         self.server = server;
         self.address = address;
     }
