@@ -463,6 +463,335 @@ export type PresentSession = {
 export type Role = "anonymous" | "user" | "publisher" | "viewer" | "admin";
 
 /**
+ * Body of `POST /auth/register` and `POST /auth/login`.
+ */
+export type Credentials = {
+    /**
+     * The name of the account; capitals and white space around it make no difference.
+     */
+    name: string,
+    /**
+     * The password.
+     */
+    password: string,
+};
+
+/**
+ * What somebody gets who has signed in.
+ */
+export type SignedIn = {
+    /**
+     * For the header `Authorization: Bearer`.
+     */
+    accessToken: string,
+    /**
+     * How the access token is used.
+     */
+    tokenType: TokenType,
+    /**
+     * Seconds for which the access token is good.
+     */
+    expiresIn: number,
+    /**
+     * Good once: for the next access token and the next refresh token.
+     */
+    refreshToken: string,
+    /**
+     * Who has signed in.
+     */
+    user: Account,
+};
+
+/**
+ * How an access token is used.
+ */
+export type TokenType = "Bearer";
+
+/**
+ * Body of `POST /auth/refresh`.
+ */
+export type RefreshRequest = {
+    /**
+     * The refresh token that came last.
+     */
+    refreshToken: string,
+};
+
+/**
+ * Body of `POST /auth/logout`.
+ */
+export type LogoutRequest = {
+    /**
+     * A refresh token of the login that ends; without one it is that of the bearer token.
+     */
+    refreshToken?: string,
+};
+
+/**
+ * Body of `POST /auth/password`.
+ */
+export type PasswordChange = {
+    /**
+     * The present password.
+     */
+    current: string,
+    /**
+     * The next one.
+     */
+    new: string,
+};
+
+/**
+ * Body of `POST /api/setup`.
+ */
+export type SetupRequest = {
+    /**
+     * The token that the server printed when it started.
+     */
+    token: string,
+    /**
+     * The name of the first admin.
+     */
+    name: string,
+    /**
+     * Their password.
+     */
+    password: string,
+};
+
+/**
+ * An account.
+ */
+export type Account = {
+    /**
+     * Names the user for ever.
+     */
+    id: string,
+    /**
+     * What the user signs in with, in lower case.
+     */
+    name: string,
+    /**
+     * What the user may do in general.
+     */
+    role: Role,
+    /**
+     * Whether the account may not sign in.
+     */
+    disabled: boolean,
+    /**
+     * When it was created, RFC 3339.
+     */
+    createdAt: string,
+};
+
+/**
+ * Answer of `GET /auth/me`.
+ */
+export type Me = {
+    /**
+     * The principal: `user:<id>`, `key:<id>`, `jwt:<sub>`, or empty for nobody in particular.
+     */
+    principal: string,
+    /**
+     * The user, where there is one.
+     */
+    user?: string,
+    /**
+     * The name of the account, where there is one.
+     */
+    name?: string,
+    /**
+     * What the principal may do in general.
+     */
+    role: Role,
+    /**
+     * Which channels the principal has a right to.
+     */
+    grants: GrantPatterns,
+    /**
+     * When the right ends, RFC 3339.
+     */
+    expiresAt?: string,
+};
+
+/**
+ * Channels that somebody has a right to: names, or prefixes with a star behind them.
+ */
+export type GrantPatterns = {
+    /**
+     * To follow, and to read the history of.
+     */
+    subscribe?: Array<string>,
+    /**
+     * To publish to.
+     */
+    publish?: Array<string>,
+    /**
+     * To see who follows them.
+     */
+    presence?: Array<string>,
+    /**
+     * Video rooms to enter.
+     */
+    rooms?: Array<string>,
+};
+
+/**
+ * Answer of `GET /api/users`.
+ */
+export type AccountList = {
+    /**
+     * In the order of their names.
+     */
+    users: Array<Account>,
+    /**
+     * Where the next page starts; absent at the end.
+     */
+    cursor?: string,
+};
+
+/**
+ * Body of `POST /api/users`.
+ */
+export type NewAccount = {
+    /**
+     * What the user will sign in with.
+     */
+    name: string,
+    /**
+     * The first password.
+     */
+    password: string,
+    /**
+     * What the user may do in general; `user` if it is left out.
+     */
+    role?: Role,
+};
+
+/**
+ * Body of `PATCH /api/users/{id}`: what is left out stays as it is. Ends all logins of the account.
+ */
+export type AccountChange = {
+    /**
+     * Another role.
+     */
+    role?: Role,
+    /**
+     * Whether the account may not sign in.
+     */
+    disabled?: boolean,
+    /**
+     * Another password.
+     */
+    password?: string,
+};
+
+/**
+ * An API key, without its secret.
+ */
+export type ApiKeyItem = {
+    /**
+     * Names the key; no secret.
+     */
+    id: string,
+    /**
+     * What it is for.
+     */
+    name: string,
+    /**
+     * What its holder may do in general.
+     */
+    role: Role,
+    /**
+     * Which channels its holder has a right to.
+     */
+    grants: GrantPatterns,
+    /**
+     * The principal who made it.
+     */
+    createdBy?: string,
+    /**
+     * When it was made, RFC 3339.
+     */
+    createdAt: string,
+    /**
+     * When it ends, RFC 3339.
+     */
+    expiresAt?: string,
+};
+
+/**
+ * Answer of `GET /api/keys`.
+ */
+export type ApiKeyList = {
+    /**
+     * The oldest first.
+     */
+    keys: Array<ApiKeyItem>,
+};
+
+/**
+ * Body of `POST /api/keys`.
+ */
+export type NewApiKey = {
+    /**
+     * What it is for.
+     */
+    name: string,
+    /**
+     * What its holder may do in general; `publisher` if it is left out.
+     */
+    role?: Role,
+    /**
+     * Which channels its holder has a right to; all that the role gives if it is left out.
+     */
+    grants?: GrantPatterns,
+    /**
+     * Seconds until it ends; for ever if it is left out.
+     */
+    expiresIn?: number,
+};
+
+/**
+ * Answer of `POST /api/keys`: the only time that the key is shown.
+ */
+export type CreatedApiKey = {
+    /**
+     * The whole key.
+     */
+    key: string,
+    /**
+     * The key as the list shows it.
+     */
+    item: ApiKeyItem,
+};
+
+/**
+ * Body of `POST /api/tickets`.
+ */
+export type TicketRequest = {
+    /**
+     * The only channels and prefixes that a stream with this ticket may follow.
+     */
+    channels?: Array<string>,
+};
+
+/**
+ * Answer of `POST /api/tickets`.
+ */
+export type Ticket = {
+    /**
+     * Good once, as the query parameter `ticket`.
+     */
+    ticket: string,
+    /**
+     * Seconds for which it is good.
+     */
+    expiresIn: number,
+};
+
+/**
  * How much an event matters, in this order.
  */
 export type EventLevel = "info" | "warn" | "error";
@@ -549,4 +878,4 @@ export type Problem = {
 /**
  * The stable codes of all problems. Codes are added, never renamed.
  */
-export type ProblemCode = "invalid_json" | "invalid_field" | "invalid_query" | "invalid_channel" | "invalid_event" | "invalid_position" | "invalid_session" | "too_deep" | "invalid_batch" | "invalid_target" | "invalid_idempotency_key" | "not_found" | "method_not_allowed" | "body_timeout" | "too_large" | "unsupported_media_type" | "idempotency_key_reused" | "too_many_subscriptions" | "internal" | "storage_busy" | "storage_full" | "storage_failed" | "draining" | "too_many_connections";
+export type ProblemCode = "invalid_json" | "invalid_field" | "invalid_query" | "invalid_channel" | "invalid_event" | "invalid_position" | "invalid_session" | "too_deep" | "invalid_batch" | "invalid_target" | "invalid_idempotency_key" | "weak_password" | "bad_credentials" | "invalid_token" | "login_required" | "forbidden" | "registration_closed" | "setup_closed" | "not_found" | "method_not_allowed" | "body_timeout" | "name_taken" | "last_admin" | "too_many_api_keys" | "too_large" | "unsupported_media_type" | "idempotency_key_reused" | "too_many_subscriptions" | "too_many_requests" | "internal" | "storage_busy" | "storage_full" | "storage_failed" | "draining" | "too_many_logins" | "too_many_connections";

@@ -79,12 +79,32 @@ problem_codes! {
     InvalidTarget = 400, "Invalid target", "Name exactly one of channel, channels, user and connection.";
     /// An idempotency key is empty, too long, or stands where nothing is stored.
     InvalidIdempotencyKey = 400, "Invalid idempotency key", "Send 1 to 255 visible ASCII characters, and only with messages that are stored.";
+    /// A new password is too short, too long or too easily guessed.
+    WeakPassword = 400, "Weak password", "Choose 8 to 128 characters that are in no list of common passwords and not the name.";
+    /// Name and password do not belong together, or the account may not sign in.
+    BadCredentials = 401, "Bad credentials", "Check the name and the password.";
+    /// A token, API key or ticket is not accepted: forged, expired, revoked or used.
+    InvalidToken = 401, "Invalid token", "Get a new token: refresh it, or sign in again.";
+    /// The operation needs the bearer token of somebody who has signed in with an account.
+    LoginRequired = 401, "Login required", "Sign in and send the access token as Authorization: Bearer.";
+    /// The principal has no right to do this.
+    Forbidden = 403, "Forbidden", "Use a credential that has the right; `detail` says what is missing.";
+    /// Nobody may register by themselves.
+    RegistrationClosed = 403, "Registration closed", "Ask the operator for an account.";
+    /// The first admin exists already, or the setup token is wrong.
+    SetupClosed = 403, "Setup closed", "Use the link that the server printed when it last started; with an admin there is none.";
     /// There is nothing at this path.
     NotFound = 404, "Not found", "Check the path and the id.";
     /// The path exists, the method does not.
     MethodNotAllowed = 405, "Method not allowed", "Use one of the methods in the Allow header.";
     /// The request body did not arrive in time.
     BodyTimeout = 408, "Request body too slow", "Send the whole body within ten seconds.";
+    /// Another account has the name.
+    NameTaken = 409, "Name taken", "Choose another name.";
+    /// No admin who can sign in would be left.
+    LastAdmin = 409, "Last admin", "Make somebody else an admin first.";
+    /// There are as many API keys as there may be.
+    TooManyApiKeys = 409, "Too many API keys", "Take back a key that is not used any more.";
     /// The message or the body is too large.
     TooLarge = 413, "Too large", "Send less; the bound stands in `detail`.";
     /// The body is not of a media type that the operation takes.
@@ -93,6 +113,8 @@ problem_codes! {
     IdempotencyKeyReused = 422, "Idempotency key reused", "Use a new key for a new message; repeat a request only unchanged.";
     /// A session follows as much as it may.
     TooManySubscriptions = 422, "Too many subscriptions", "Follow a prefix, or open another session.";
+    /// The caller has asked too often.
+    TooManyRequests = 429, "Too many requests", "Wait as long as Retry-After says.";
     /// Something went wrong inside.
     Internal = 500, "Internal error", "Try again; if it stays, report the X-Request-Id to the operator.";
     /// The database is busy.
@@ -103,6 +125,8 @@ problem_codes! {
     StorageFailed = 503, "Storage failed", "The operator must look at the log; repeat the request later, with an idempotency key.";
     /// The server is about to stop.
     Draining = 503, "Draining", "Connect again after Retry-After; another node or the next start will serve.";
+    /// Too many passwords wait to be verified.
+    TooManyLogins = 503, "Too many logins", "Repeat the request after Retry-After.";
     /// The server has as many streams as it can hold.
     TooManyConnections = 503, "Too many connections", "Try again after Retry-After.";
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-use santral_schema::{access, channels, event_log, events, health, problem, publish, reason, sessions};
+use santral_schema::{access, accounts, channels, event_log, events, health, problem, publish, reason, sessions};
 use ts_rs::{Config, TS};
 
 /// Lists the declarations of types, each with its documentation.
@@ -75,6 +75,25 @@ fn bindings() -> String {
         channels::Presence,
         channels::PresentSession,
         access::Role,
+        accounts::Credentials,
+        accounts::SignedIn,
+        accounts::TokenType,
+        accounts::RefreshRequest,
+        accounts::LogoutRequest,
+        accounts::PasswordChange,
+        accounts::SetupRequest,
+        accounts::Account,
+        accounts::Me,
+        accounts::GrantPatterns,
+        accounts::AccountList,
+        accounts::NewAccount,
+        accounts::AccountChange,
+        accounts::ApiKeyItem,
+        accounts::ApiKeyList,
+        accounts::NewApiKey,
+        accounts::CreatedApiKey,
+        accounts::TicketRequest,
+        accounts::Ticket,
         event_log::EventLevel,
         event_log::EventType,
         health::Health,

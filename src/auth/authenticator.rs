@@ -93,8 +93,24 @@ impl Authenticator {
         match (presented.bearer, presented.query_token, presented.ticket) {
             (None, None, None) => Ok(Principal::anonymous(self.grants_of(Role::Anonymous))),
             (Some(token), None, None) | (None, Some(token), None) => self.by_token(token, now),
-            (None, None, Some(ticket)) => self.tickets.redeem(ticket, now),
+            (None, None, Some(ticket)) => {
+                let principal = self.tickets.redeem(ticket, now)?;
+                if self.is_revoked(&principal) { Err(AuthError::Revoked) } else { Ok(principal) }
+            }
             _ => Err(AuthError::TwoCredentials),
+        }
+    }
+
+    /// Whether a principal that was authenticated a while ago has lost its right meanwhile. To be
+    /// asked once more where a stream is attached: a revocation may come between the two.
+    #[must_use]
+    pub fn is_revoked(&self, principal: &Principal) -> bool {
+        match (&principal.credential, &principal.user, principal.expires_at) {
+            (Credential::Login { family, version }, Some(user), Some(expires_at)) => {
+                self.revocations.concern(user, family, *version, expires_at)
+            }
+            (Credential::ApiKey { id }, _, _) => !self.api_keys.contains(id),
+            (Credential::Login { .. } | Credential::None | Credential::Issuer, _, _) => false,
         }
     }
 
@@ -113,7 +129,7 @@ impl Authenticator {
 
     fn by_own_token(&self, token: &str, now: Timestamp) -> Result<Principal, AuthError> {
         let claims = self.tokens.verify_access(token, now)?;
-        if self.revocations.concern(&claims) {
+        if self.revocations.concern(&claims.user, &claims.login, claims.version, claims.expires_at) {
             return Err(AuthError::Revoked);
         }
         Ok(Principal {
@@ -121,7 +137,7 @@ impl Authenticator {
             user: Some(claims.user),
             role: claims.role,
             grants: self.grants_of(claims.role),
-            credential: Credential::Login { family: claims.login },
+            credential: Credential::Login { family: claims.login, version: claims.version },
             expires_at: Some(claims.expires_at),
         })
     }

@@ -15,6 +15,8 @@ pub enum Credential {
     Login {
         /// The family's id.
         family: Arc<str>,
+        /// The user's token version: a change of the account raises it.
+        version: i64,
     },
     /// A token of the operator's own issuer.
     Issuer,

@@ -45,8 +45,6 @@ pub struct AccessClaims {
     pub version: i64,
     /// The login from which the token descends.
     pub login: Arc<str>,
-    /// When it was issued, in seconds since the Unix epoch.
-    pub issued_at: i64,
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -157,7 +155,6 @@ impl Tokens {
             role: claims.role,
             version: claims.ver,
             login: claims.sid.into(),
-            issued_at: claims.iat,
             expires_at,
         })
     }

@@ -40,6 +40,36 @@ pub async fn read_json_text(
     Ok(BodyText(text))
 }
 
+/// Reads a JSON body that must be an object.
+///
+/// # Errors
+/// See [`read_json_text`] and [`BodyText::parse_object`].
+pub async fn read_object<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    bytes_max: usize,
+) -> Result<T, ApiError> {
+    read_json_text(request, payload, bytes_max).await?.parse_object()
+}
+
+/// Reads a JSON body that must be an object, or may be absent altogether.
+///
+/// # Errors
+/// See [`read_object`].
+pub async fn read_optional_object<T: DeserializeOwned + Default>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    bytes_max: usize,
+) -> Result<T, ApiError> {
+    // RFC 9112, section 6.3: without either header, or with a length of 0, there is no body.
+    let headers = request.headers();
+    let is_empty = headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
+    match is_empty && !headers.contains_key(header::TRANSFER_ENCODING) {
+        true => Ok(T::default()),
+        false => read_object(request, payload, bytes_max).await,
+    }
+}
+
 /// A body that is UTF-8 within its bound.
 pub struct BodyText(String);
 

@@ -1,8 +1,11 @@
 //! The HTTP edge: routes, one file a resource. A handler extracts, calls one service, maps the result.
 
+pub mod api_keys;
+pub mod auth;
 pub mod body;
 pub mod broadcast;
 pub mod channels;
+pub mod client;
 pub mod events;
 pub mod health;
 pub mod page;
@@ -11,6 +14,8 @@ pub mod publish;
 pub mod query;
 pub mod request_id;
 pub mod sessions;
+pub mod tickets;
+pub mod users;
 
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, web};

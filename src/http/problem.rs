@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, ResponseError};
 
 use santral_schema::problem::{Problem, ProblemCode};
 
+use crate::auth::password::PasswordError;
 use crate::ports::store::StoreError;
 use crate::service::Refusal;
 
@@ -62,8 +63,18 @@ impl ApiError {
     pub fn to_response(&self) -> HttpResponse {
         let problem = Problem::new(self.code(), self.to_string());
         let mut response = HttpResponse::build(self.status_code());
-        if problem.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
+        match (self, problem.status) {
+            (Self::Refused(Refusal::Throttled(wait)), _) => {
+                response.insert_header((header::RETRY_AFTER, wait.as_secs() + 1));
+            }
+            (_, 503) => {
+                response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
+            }
+            // RFC 9110, section 11.6.1, and RFC 6750, section 3.
+            (_, 401) => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"santral\""));
+            }
+            _ => (),
         }
         let body = serde_json::to_string(&problem).expect("a problem has string keys and no failing serializer");
         response.content_type("application/problem+json").body(body)
@@ -100,6 +111,22 @@ fn refusal_code(refusal: &Refusal) -> ProblemCode {
         Refusal::Store(StoreError::Failed) => ProblemCode::StorageFailed,
         Refusal::Draining => ProblemCode::Draining,
         Refusal::Full => ProblemCode::TooManyConnections,
+        Refusal::Field(_) | Refusal::AccountName(_) => ProblemCode::InvalidField,
+        Refusal::Pattern(_) => ProblemCode::InvalidChannel,
+        Refusal::Password(PasswordError::Weak(_)) => ProblemCode::WeakPassword,
+        Refusal::Password(PasswordError::Busy) => ProblemCode::TooManyLogins,
+        Refusal::Password(PasswordError::Failed) => ProblemCode::Internal,
+        Refusal::BadCredentials => ProblemCode::BadCredentials,
+        Refusal::Token(_) => ProblemCode::InvalidToken,
+        Refusal::NoLogin => ProblemCode::LoginRequired,
+        Refusal::RegistrationClosed => ProblemCode::RegistrationClosed,
+        Refusal::SetupClosed => ProblemCode::SetupClosed,
+        Refusal::NotGranted(_) => ProblemCode::Forbidden,
+        Refusal::NoUser | Refusal::NoApiKey => ProblemCode::NotFound,
+        Refusal::NameTaken => ProblemCode::NameTaken,
+        Refusal::LastAdmin => ProblemCode::LastAdmin,
+        Refusal::TooManyApiKeys => ProblemCode::TooManyApiKeys,
+        Refusal::Throttled(_) => ProblemCode::TooManyRequests,
         Refusal::Stopped => ProblemCode::Internal,
     }
 }

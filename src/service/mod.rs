@@ -1,14 +1,24 @@
 //! The use cases: what Santral does, whichever edge asks for it.
 
+pub mod accounts;
+pub mod api_keys;
 pub mod channels;
 pub mod commands;
 pub mod publish;
 pub mod streams;
+pub mod tickets;
+pub mod users;
 
+use std::time::Duration;
+
+use santral_core::grants::PatternError;
 use santral_core::limits;
 use santral_core::names::{ConnectionId, NameError};
 use santral_core::position::{Epoch, Position};
 
+use crate::auth::AuthError;
+use crate::auth::account_name::AccountNameError;
+use crate::auth::password::PasswordError;
 use crate::ports::store::StoreError;
 
 /// Why something was not done. Each is the caller's to mend, or passes.
@@ -70,6 +80,54 @@ pub enum Refusal {
     /// No place for another stream.
     #[error("the server has as many streams as it can hold")]
     Full,
+    /// A field that is not what it must be.
+    #[error("{0}")]
+    Field(&'static str),
+    /// The name of an account.
+    #[error("the name {0}")]
+    AccountName(AccountNameError),
+    /// A pattern of channels.
+    #[error(transparent)]
+    Pattern(PatternError),
+    /// A password that is not good enough, or that nobody had time to look at.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// Name and password do not belong together. Which of them is wrong is nobody's business.
+    #[error("the name or the password is wrong")]
+    BadCredentials,
+    /// A token that is not accepted.
+    #[error(transparent)]
+    Token(#[from] AuthError),
+    /// Nobody may register by themselves.
+    #[error("the registration is closed")]
+    RegistrationClosed,
+    /// The operation is for who has signed in with an account.
+    #[error("there is no login to this request")]
+    NoLogin,
+    /// Another token than the printed one, or there is an admin already.
+    #[error("the setup is closed, or this is not its token")]
+    SetupClosed,
+    /// Channels that the principal has no right to.
+    #[error("there is no right to {0:?}")]
+    NotGranted(String),
+    /// Another account has the name.
+    #[error("there is an account of this name")]
+    NameTaken,
+    /// No such account.
+    #[error("there is no such account")]
+    NoUser,
+    /// No such API key.
+    #[error("there is no such API key")]
+    NoApiKey,
+    /// Nobody would be left who could manage the server.
+    #[error("this is the last admin who can sign in")]
+    LastAdmin,
+    /// As many API keys as there may be.
+    #[error("there are as many API keys as there may be")]
+    TooManyApiKeys,
+    /// Too many attempts; when the next one may be made.
+    #[error("too many attempts; the next one may be made in {} s", .0.as_secs() + 1)]
+    Throttled(Duration),
     /// Something of ours has stopped.
     #[error("the server could not finish the request")]
     Stopped,
