@@ -1,5 +1,6 @@
 //! The one integration-test binary: real sockets, real databases, one file a resource or guarantee.
 
+mod accounts;
 mod bad_input;
 mod browser;
 mod channels;
