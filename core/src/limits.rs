@@ -185,3 +185,60 @@ pub const RECORD_PRUNE_ROWS_MAX: usize = 200;
 
 /// Rows that are none, written by somebody else, of which it is remembered that it was said.
 pub const BAD_ROWS_REMEMBERED_MAX: usize = 1_000;
+
+/// Events that wait to be stored; more are counted as lost, since nobody waits for the event log.
+pub const EVENT_QUEUE_MAX: usize = 8_192;
+
+/// Starts and ends of connections that wait to be recorded; the last quarter is kept for ends.
+pub const CONNECTION_QUEUE_MAX: usize = 16_384;
+
+/// Events, or starts and ends of connections, in one commit.
+pub const RECORD_BATCH_MAX: usize = 500;
+
+/// How long the first of a batch waits for company: few commits, and a follower does not notice.
+pub const RECORD_BATCH_WAIT: Duration = Duration::from_millis(200);
+
+/// Pause between two attempts to store a batch.
+pub const RECORD_RETRY: Duration = Duration::from_millis(250);
+
+/// How long one batch is tried before it is counted as lost.
+pub const RECORD_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Slices of retention between two batches: they delete twice what a batch adds.
+pub const RECORD_PRUNE_SLICES_MAX: usize = 5;
+
+/// Longest message of an event, in bytes.
+pub const EVENT_MESSAGE_BYTES_MAX: usize = 1_024;
+
+/// Longest actor of an event, in bytes.
+pub const EVENT_ACTOR_BYTES_MAX: usize = 256;
+
+/// Longest request id of an event, in bytes.
+pub const EVENT_REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Largest details of an event, in bytes of JSON text.
+pub const EVENT_DETAILS_BYTES_MAX: usize = 8 * 1024;
+
+/// Longest text that is searched for in events, in bytes.
+pub const EVENT_SEARCH_BYTES_MAX: usize = 256;
+
+/// Events that a follower may be behind before it reads them from the store.
+pub const EVENT_FOLLOW_LAG_MAX: usize = 1_024;
+
+/// Followers and exports of the event log at the same time: each holds one of few connections.
+pub const EVENT_READERS_MAX: usize = 32;
+
+/// Events on one page of an export, or of a follower that catches up.
+pub const EVENT_PAGE_MAX: usize = 500;
+
+/// How often it is looked whether somebody may still follow the event log.
+pub const EVENT_FOLLOW_CHECK: Duration = Duration::from_secs(1);
+
+/// Longest address and user agent of a connection's record, in bytes.
+pub const CONNECTION_TEXT_BYTES_MAX: usize = 256;
+
+/// Records of connections that are retained.
+pub const CONNECTION_RECORDS_MAX: u64 = 1_000_000;
+
+/// How often retention looks for records of connections to delete.
+pub const CONNECTION_PRUNE_INTERVAL: Duration = Duration::from_secs(60);

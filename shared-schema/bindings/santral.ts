@@ -473,6 +473,72 @@ export type EventLevel = "info" | "warn" | "error";
 export type EventType = "connection.opened" | "connection.closed" | "connection.refused" | "connection.kicked" | "block.created" | "block.removed" | "account.created" | "account.login" | "account.login_refused" | "account.logout" | "account.refresh_reused" | "account.password_changed" | "account.changed" | "api_key.created" | "api_key.revoked" | "access.refused" | "publish.refused" | "setting.changed" | "event_log.cleared" | "event_log.lost" | "server.started" | "server.stopping";
 
 /**
+ * One event of the event log.
+ */
+export type LoggedEvent = {
+    /**
+     * Grows from event to event.
+     */
+    id: number,
+    /**
+     * When it happened, RFC 3339 in UTC.
+     */
+    at: string,
+    /**
+     * How much it matters.
+     */
+    level: EventLevel,
+    /**
+     * What kind of thing happened.
+     */
+    type: EventType,
+    /**
+     * Who did it, or whom it happened to.
+     */
+    actor?: string,
+    /**
+     * What happened, in a sentence.
+     */
+    message: string,
+    /**
+     * More, as a JSON object.
+     */
+    details?: Record<string, unknown>,
+    /**
+     * The request in which it happened: the `X-Request-Id` of its answer.
+     */
+    requestId?: string,
+};
+
+/**
+ * Answer of `GET /api/logs`.
+ */
+export type EventList = {
+    /**
+     * Events, newest first.
+     */
+    events: Array<LoggedEvent>,
+    /**
+     * Pass it as `cursor` for the next page; absent on the last.
+     */
+    cursor?: string,
+};
+
+/**
+ * Answer of `DELETE /api/logs`.
+ */
+export type EventsCleared = {
+    /**
+     * How many events are gone.
+     */
+    cleared: number,
+    /**
+     * The event that says so.
+     */
+    trace: LoggedEvent,
+};
+
+/**
  * Answer of `GET /health`.
  */
 export type Health = {

@@ -2,8 +2,11 @@
 
 pub mod channels;
 pub mod commands;
+pub mod connection_records;
+pub mod event_log;
 pub mod publish;
 pub mod streams;
+mod write_behind;
 
 use santral_core::limits;
 use santral_core::names::{ConnectionId, NameError};
@@ -70,6 +73,9 @@ pub enum Refusal {
     /// No place for another stream.
     #[error("the server has as many streams as it can hold")]
     Full,
+    /// A filter of the event log.
+    #[error("{0}")]
+    EventFilter(String),
     /// Something of ours has stopped.
     #[error("the server could not finish the request")]
     Stopped,

@@ -43,6 +43,12 @@ pub fn without_secrets(text: &impl Display) -> String {
     redact::redacted(&text.to_string()).into_owned()
 }
 
+/// Whether the value of a field of this name is a secret, whatever it is.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    redact::is_secret_name(name)
+}
+
 fn apology(style: Style, count: u64) -> String {
     let args = format_args!("log records were lost, because nobody reads the log fast enough");
     let fields = [("count", count)];
