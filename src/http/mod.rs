@@ -5,6 +5,7 @@ pub mod broadcast;
 pub mod channels;
 pub mod events;
 pub mod health;
+pub mod logs;
 pub mod page;
 pub mod problem;
 pub mod publish;

@@ -100,6 +100,7 @@ fn refusal_code(refusal: &Refusal) -> ProblemCode {
         Refusal::Store(StoreError::Failed) => ProblemCode::StorageFailed,
         Refusal::Draining => ProblemCode::Draining,
         Refusal::Full => ProblemCode::TooManyConnections,
+        Refusal::EventFilter(_) => ProblemCode::InvalidQuery,
         Refusal::Stopped => ProblemCode::Internal,
     }
 }
