@@ -49,12 +49,17 @@ impl RecordRetention {
     }
 }
 
+/// Held from the storing of events until followers were told: a follower takes an id that is smaller
+/// than the last for one that it has seen.
+type Order = Arc<Mutex<()>>;
+
 /// The event log. Shared by everyone.
 pub struct EventLog {
     store: Arc<dyn EventStore>,
     queue: WriteBehind<NewEvent>,
     retention: Arc<Mutex<RecordRetention>>,
     live: broadcast::Sender<Arc<StoredEvent>>,
+    order: Order,
     has_ended: watch::Sender<bool>,
     /// Places for followers and exports.
     places: Arc<Semaphore>,
@@ -82,17 +87,19 @@ impl EventLog {
     ) -> io::Result<Arc<Self>> {
         let (live, _) = broadcast::channel(EVENT_FOLLOW_LAG_MAX);
         let retention = Arc::new(Mutex::new(retention));
+        let order = Order::default();
         let make_sink = |tally| EventSink {
             store: Arc::clone(&store),
             retention: Arc::clone(&retention),
             live: live.clone(),
+            order: Arc::clone(&order),
             tally,
             told: 0,
         };
         let queue = WriteBehind::start("events", EVENT_QUEUE_MAX, prune_interval, make_sink)?;
         let (has_ended, _) = watch::channel(false);
         let places = Arc::new(Semaphore::new(EVENT_READERS_MAX));
-        Ok(Arc::new(Self { store, queue, retention, live, has_ended, places }))
+        Ok(Arc::new(Self { store, queue, retention, live, order, has_ended, places }))
     }
 
     /// Records an event. Never blocks: without room it is counted as lost.
@@ -201,15 +208,18 @@ impl EventLog {
                 ..new_event(EventType::LogCleared, format!("the event log was cleared before {until}: {count} events"))
             })
         };
-        let store = Arc::clone(&self.store);
-        let (live, sender) = (trace.clone(), self.live.clone());
+        let (store, order, live) = (Arc::clone(&self.store), Arc::clone(&self.order), self.live.clone());
         let cleared = actix_rt::task::spawn_blocking(move || {
-            let (count, id) = store.clear(before, &trace)?;
-            Ok::<_, StoreError>((count, StoredEvent { id, event: live(count) }))
+            let turn = order.lock();
+            let (count, id) = store.begin_clear(before, &trace)?;
+            let trace = StoredEvent { id, event: trace(count) };
+            // Without a follower nobody wants it.
+            let _ = live.send(Arc::new(trace.clone()));
+            drop(turn);
+            while store.clear_slice(before, id)? {}
+            Ok::<_, StoreError>((count, trace))
         });
         let (cleared, trace) = cleared.await.map_err(|_| Refusal::Stopped)??;
-        // Without a follower nobody wants it.
-        let _ = sender.send(Arc::new(trace.clone()));
         Ok(EventsCleared { cleared, trace: wire(trace) })
     }
 
@@ -263,6 +273,7 @@ struct EventSink {
     store: Arc<dyn EventStore>,
     retention: Arc<Mutex<RecordRetention>>,
     live: broadcast::Sender<Arc<StoredEvent>>,
+    order: Order,
     tally: Arc<Tally>,
     /// Losses that an event tells of.
     told: u64,
@@ -281,6 +292,7 @@ impl Sink for EventSink {
                 ..new_event(EventType::EventsLost, format!("{count} events were lost"))
             });
         }
+        let _turn = self.order.lock();
         let ids = self.store.append(&events)?;
         self.told = lost;
         for (id, event) in ids.into_iter().zip(events) {

@@ -52,12 +52,16 @@ impl EventStore for Rows {
         Ok(found)
     }
 
-    fn clear(&self, before: Timestamp, trace: &dyn Fn(usize) -> NewEvent) -> Result<(usize, i64), StoreError> {
+    fn begin_clear(&self, before: Timestamp, trace: &dyn Fn(usize) -> NewEvent) -> Result<(usize, i64), StoreError> {
         self.check()?;
         let count = self.events.lock().iter().filter(|row| row.event.at < before).count();
-        let id = self.append(&[trace(count)])?[0];
-        self.events.lock().retain(|row| row.event.at >= before || row.id >= id);
-        Ok((count, id))
+        Ok((count, self.append(&[trace(count)])?[0]))
+    }
+
+    fn clear_slice(&self, before: Timestamp, below: i64) -> Result<bool, StoreError> {
+        self.check()?;
+        self.events.lock().retain(|row| row.event.at >= before || row.id >= below);
+        Ok(false)
     }
 
     fn prune(&self, _: Timestamp, rows_max: u64) -> Result<bool, StoreError> {
@@ -225,6 +229,31 @@ async fn clearing_says_who_did_it_and_followers_hear_of_it() {
     assert_eq!(list.events.iter().map(|event| event.id).collect::<Vec<_>>(), [cleared.trace.id]);
     rows.is_down.store(true, Ordering::SeqCst);
     assert_eq!(log.clear(None, None, None).await.err(), Some(Refusal::Store(StoreError::Full)));
+}
+
+#[actix_rt::test]
+async fn a_follower_hears_of_a_clearing_however_much_is_recorded_meanwhile() {
+    let (_, log) = start();
+    let mut follower = log.follow(EventFilter::default(), None).await.expect("there is room");
+    let (recorder, is_over) = (Arc::clone(&log), Arc::<AtomicBool>::default());
+    let stop = Arc::clone(&is_over);
+    let recording = std::thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            recorder.record(event("x"));
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    });
+    let mut traces = Vec::new();
+    for _ in 0..100 {
+        let cleared = log.clear(Some("2000-01-01T00:00:00Z"), None, None).await;
+        traces.extend(cleared.map(|cleared| cleared.trace.id));
+    }
+    is_over.store(true, Ordering::Relaxed);
+    recording.join().expect("it only records");
+    assert_eq!(traces.len(), 100);
+    for trace in traces {
+        while take(&mut follower, 1).await[0].id != trace {}
+    }
 }
 
 #[actix_rt::test]
