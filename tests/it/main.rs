@@ -10,6 +10,7 @@ mod drain;
 mod faults;
 mod first_steps;
 mod injection;
+mod logs;
 mod migrations;
 mod power_cut;
 mod proxies;
