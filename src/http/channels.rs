@@ -24,6 +24,7 @@ struct ListQuery {
     #[param(value_type = Option<grammar::ChannelName>)]
     cursor: Option<String>,
     /// Most channels to return, 1 to 1,000; 100 if not given. Beyond that the nearest of these is taken.
+    #[serde(default, deserialize_with = "query::optional_number")]
     limit: Option<usize>,
 }
 
@@ -38,6 +39,7 @@ struct HistoryQuery {
     #[param(value_type = Option<grammar::Position>)]
     since: Option<String>,
     /// Most entries to return, 1 to 1,000; 100 if not given. Beyond that the nearest of these is taken.
+    #[serde(default, deserialize_with = "query::optional_number")]
     limit: Option<usize>,
 }
 

@@ -1,5 +1,7 @@
 //! Query strings: every parameter is known, or the request is refused.
 
+use std::str::FromStr;
+
 use actix_web::HttpRequest;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
@@ -50,6 +52,18 @@ pub fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Err
 /// See [`switch`].
 pub fn optional_switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     switch(deserializer).map(Some)
+}
+
+/// A whole number that may be absent, in decimal digits. By itself serde_html_form would take an empty
+/// one for absent, and `str::parse` a plus sign.
+///
+/// # Errors
+/// Any other text, and a number that the type does not hold.
+pub fn optional_number<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if is_decimal { text.parse().ok() } else { None };
+    number.map(Some).ok_or_else(|| D::Error::custom(format!("{text:?} is no number that can stand here")))
 }
 
 /// Repeated parameters, each of which may be a list with commas; empty parts are passed over.
