@@ -6,6 +6,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod http;
 pub mod hub;
 pub mod ports;

@@ -32,10 +32,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("actix_http", &["src/transport/"]),
     ("actix_server", &["src/transport/"]),
     ("mio", &["src/hub/"]),
-    ("clap", &["src/cli.rs", "src/config/"]),
+    ("clap", &["src/cli/", "src/config/"]),
     ("toml", &["src/config/"]),
     ("env_logger", &["src/telemetry/"]),
-    ("std::env", &["src/cli.rs", "src/config/", "src/telemetry/"]),
+    ("std::env", &["src/cli/", "src/config/", "src/telemetry/"]),
 ];
 
 /// What the sans-I/O crate must not know: clocks, threads, sockets, locks, chance.

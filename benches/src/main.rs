@@ -74,6 +74,8 @@ enum Commands {
     Relay,
     /// The engine with one channel and with 100,000.
     Feeds,
+    /// The operator's list, filters and search beside 15,000 streams.
+    Operator,
     /// Everything above.
     All,
     /// The floor server.
@@ -129,6 +131,7 @@ fn execute(cli: Cli) -> Result<bool> {
         Commands::Publish => run_one(&cli, runs::publish::run)?,
         Commands::Connect => run_one(&cli, runs::connect::run)?,
         Commands::Relay => run_one(&cli, runs::relay::run)?,
+        Commands::Operator => run_one(&cli, runs::operator::run)?,
         Commands::Feeds => run_one(&cli, runs::feeds::run)?,
     };
     print_report(&sections);
@@ -141,7 +144,7 @@ fn run_one(cli: &Cli, run: Run) -> Result<Vec<Section>> {
 }
 
 fn run_all(bench: &Bench) -> Result<Vec<Section>> {
-    let runs: [Run; 8] = [
+    let runs: [Run; 9] = [
         runs::sustained::run,
         runs::idle::run,
         runs::stalled::run,
@@ -150,6 +153,7 @@ fn run_all(bench: &Bench) -> Result<Vec<Section>> {
         runs::connect::run,
         runs::relay::run,
         runs::feeds::run,
+        runs::operator::run,
     ];
     let pause = Duration::from_millis(runs::fanout::PAUSE_MS);
     let mut sections = vec![runs::fanout::run(bench, &[1_000, 10_000], pause)?];

@@ -216,6 +216,16 @@ pub const RECORD_PRUNE_ROWS_MAX: usize = 200;
 
 /// Rows that are none, written by somebody else, of which it is remembered that it was said.
 pub const BAD_ROWS_REMEMBERED_MAX: usize = 1_000;
+
+/// Longest life of a token that the command line makes for somebody without an account: nothing takes it back.
+pub const SUBJECT_TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long an access token of ours is good: what a stolen one is worth.
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// How long a login goes on without a refresh.
+pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Longest token, in bytes: looked at before anything is parsed.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
@@ -274,6 +284,7 @@ pub const REVOCATIONS_MAX: usize = 100_000;
 
 /// Accounts, addresses or pairs of them whose sign-ins are counted, each.
 pub const LOGIN_BUDGETS_MAX: usize = 50_000;
+
 /// Longest silence on a stream that may be set: the timer wheels reach so far.
 pub const HEARTBEAT_MAX: Duration = Duration::from_secs(300);
 
@@ -288,12 +299,6 @@ pub const SETTING_LISTENERS_MAX: usize = 16;
 
 /// Longest key for signatures, in bytes.
 pub const SECRET_BYTES_MAX: usize = 512;
-
-/// How long an access token is good (default of a setting).
-pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
-
-/// How long a login lasts without being used (default of a setting).
-pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Passwords that may be tried a minute for one account or from one address (default of a setting).
 pub const LOGIN_ATTEMPTS_PER_MINUTE: u32 = 10;
@@ -324,3 +329,114 @@ pub const RATE_PER_PRINCIPAL: u32 = 1_000;
 
 /// Requests at once of one principal (default of a setting).
 pub const RATE_BURST_PER_PRINCIPAL: u32 = 2_000;
+
+/// How often stats are sampled.
+pub const STATS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a sample waits for the answers of all shards; then it is partial.
+pub const STATS_ANSWER_DEADLINE: Duration = Duration::from_millis(900);
+
+/// Samples that are kept: five minutes.
+pub const STATS_SAMPLES_MAX: usize = 300;
+
+/// Streams of stats at the same time, about: each holds a plain HTTP connection and a copy of one event.
+pub const STATS_FOLLOWERS_MAX: usize = 100;
+
+/// Blocks that stand at the same time: each is looked up at every request.
+pub const BLOCKS_MAX: usize = 10_000;
+
+/// Longest block of a client.
+pub const BLOCK_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Longest part of a `User-Agent` that is kept for the operator, in bytes.
+pub const USER_AGENT_BYTES_MAX: usize = 256;
+
+/// Addresses or principals that a rate limit remembers: 4 MiB. More begin with a clean sheet, all of them.
+pub const RATE_LIMIT_KEYS_MAX: usize = 64 * 1024;
+
+/// Checks of a rate limit between two looks at how much it remembers: a look takes all its locks.
+pub const RATE_LIMIT_CHECKS_PER_SWEEP: usize = 4 * 1024;
+
+/// Hops of a forwarding header that are looked at, from the right; no honest chain is as long.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+
+/// Longest line of a `Forwarded` header that is read, in bytes: what common proxies pass on.
+pub const FORWARDED_LINE_BYTES_MAX: usize = 8 * 1024;
+
+/// How long a browser remembers what a preflight request allowed; Chromium takes no more.
+pub const CORS_MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// How long a client may hold up an answer that it does not read.
+pub const ANSWER_STALL_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes a second that a slow reader must take once it has held up an answer for so long.
+pub const ANSWER_BYTES_PER_SECOND_MIN: u32 = 4 * 1024;
+
+/// How long a connection may keep the server waiting once plain connections are scarce.
+pub const CROWDED_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often a crowded server looks for connections that keep it waiting.
+pub const CROWD_SWEEP_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often a server without an admin looks whether another process has made one.
+pub const ADMIN_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Events that wait to be stored; more are counted as lost, since nobody waits for the event log.
+pub const EVENT_QUEUE_MAX: usize = 8_192;
+
+/// Starts and ends of connections that wait to be recorded; the last quarter is kept for ends.
+pub const CONNECTION_QUEUE_MAX: usize = 16_384;
+
+/// Events, or starts and ends of connections, in one commit.
+pub const RECORD_BATCH_MAX: usize = 500;
+
+/// How long the first of a batch waits for company: few commits, and a follower does not notice.
+pub const RECORD_BATCH_WAIT: Duration = Duration::from_millis(200);
+
+/// Pause between two attempts to store a batch.
+pub const RECORD_RETRY: Duration = Duration::from_millis(250);
+
+/// How long one batch is tried before it is counted as lost.
+pub const RECORD_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Slices of retention between two batches: they delete twice what a batch adds.
+pub const RECORD_PRUNE_SLICES_MAX: usize = 5;
+
+/// Longest message of an event, in bytes.
+pub const EVENT_MESSAGE_BYTES_MAX: usize = 1_024;
+
+/// Longest actor of an event, in bytes.
+pub const EVENT_ACTOR_BYTES_MAX: usize = 256;
+
+/// Longest request id of an event, in bytes.
+pub const EVENT_REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Largest details of an event, in bytes of JSON text.
+pub const EVENT_DETAILS_BYTES_MAX: usize = 8 * 1024;
+
+/// Longest text that is searched for in events, in bytes.
+pub const EVENT_SEARCH_BYTES_MAX: usize = 256;
+
+/// Events that a follower may be behind before it reads them from the store.
+pub const EVENT_FOLLOW_LAG_MAX: usize = 1_024;
+
+/// Followers and exports of the event log at the same time: each holds one of few connections.
+pub const EVENT_READERS_MAX: usize = 32;
+
+/// Events on one page of an export, or of a follower that catches up.
+pub const EVENT_PAGE_MAX: usize = 500;
+
+/// How often it is looked whether somebody may still follow the event log.
+pub const EVENT_FOLLOW_CHECK: Duration = Duration::from_secs(1);
+
+/// Longest address and user agent of a connection's record, in bytes.
+pub const CONNECTION_TEXT_BYTES_MAX: usize = 256;
+
+/// Records of connections that are retained.
+pub const CONNECTION_RECORDS_MAX: u64 = 1_000_000;
+
+/// How often retention looks for records of connections to delete.
+pub const CONNECTION_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Longest lifetime of an access token that may be set: as long a revocation is remembered.
+pub const ACCESS_TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(60 * 60);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use slotmap::new_key_type;
 
+use crate::client::Client;
 use crate::entry::Entry;
 use crate::feeds::FeedKey;
 use crate::inbox::Inbox;
@@ -63,7 +64,9 @@ pub(crate) struct Session {
     pub(crate) connection: ConnectionId,
     /// Earlier connections of this session, oldest first: `except` must hold in a replay too.
     pub(crate) earlier_connections: Vec<ConnectionId>,
-    pub(crate) user: Option<Arc<str>>,
+    pub(crate) client: Arc<Client>,
+    /// When the right of its client ends (INV-9).
+    pub(crate) expires: Option<Moment>,
     /// Whether it may outlive its connection.
     pub(crate) resumable: bool,
     pub(crate) format: Format,
@@ -90,6 +93,8 @@ pub(crate) struct Session {
     pub(crate) last_write: Moment,
     /// The longest silence that its client was told of, or less, in milliseconds.
     pub(crate) heartbeat_ms: u32,
+    /// Bytes that its links have taken.
+    pub(crate) bytes_out: u64,
     pub(crate) page: Option<Box<Page>>,
     pub(crate) inbox: Option<Box<Inbox>>,
 }

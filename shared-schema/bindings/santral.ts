@@ -287,12 +287,12 @@ export type Bye = {
 /**
  * Why a connection ended. The code is what `bye` and every transport show.
  */
-export type DisconnectReason = "client_left" | "unreachable" | "draining" | "replaced" | "limit_reached" | "unexpected_input" | "never_opened";
+export type DisconnectReason = "client_left" | "unreachable" | "draining" | "replaced" | "limit_reached" | "unexpected_input" | "never_opened" | "token_expired" | "signed_out" | "rights_changed" | "kicked" | "blocked";
 
 /**
  * One command of `POST /api/sessions/{session}/commands`: an object with exactly one field.
  */
-export type Command = { "subscribe": Array<string> } | { "unsubscribe": Array<string> } | { "publish": PublishItem } | { "history": HistoryCommand } | { "presence": PresenceCommand } | { "ping": PingCommand };
+export type Command = { "subscribe": Array<string> } | { "unsubscribe": Array<string> } | { "publish": PublishItem } | { "history": HistoryCommand } | { "presence": PresenceCommand } | { "ping": PingCommand } | { "auth": AuthCommand };
 
 /**
  * Reads a channel's history, newest first.
@@ -330,6 +330,38 @@ export type PresenceCommand = {
  * Has no fields.
  */
 export type PingCommand = Record<symbol, never>;
+
+/**
+ * Brings a fresh token.
+ */
+export type AuthCommand = {
+    /**
+     * The token.
+     */
+    token: string,
+};
+
+/**
+ * Answer to `auth`.
+ */
+export type Authorized = {
+    /**
+     * What the session follows now.
+     */
+    channels: Array<string>,
+    /**
+     * What it followed and the fresh token gives no right to.
+     */
+    lost: Array<string>,
+    /**
+     * When the fresh token ends, RFC 3339 in UTC; `null` for never.
+     */
+    expiresAt: string | null,
+    /**
+     * The head of the log at that moment.
+     */
+    position: string,
+};
 
 /**
  * Answer to `subscribe` and `unsubscribe`.
@@ -463,6 +495,593 @@ export type PresentSession = {
 export type Role = "anonymous" | "user" | "publisher" | "viewer" | "admin";
 
 /**
+ * Body of `POST /auth/register` and `POST /auth/login`.
+ */
+export type Credentials = {
+    /**
+     * The name of the account; capitals and white space around it make no difference.
+     */
+    name: string,
+    /**
+     * The password.
+     */
+    password: string,
+};
+
+/**
+ * What somebody gets who has signed in.
+ */
+export type SignedIn = {
+    /**
+     * For the header `Authorization: Bearer`.
+     */
+    accessToken: string,
+    /**
+     * How the access token is used.
+     */
+    tokenType: TokenType,
+    /**
+     * Seconds for which the access token is good.
+     */
+    expiresIn: number,
+    /**
+     * Good once: for the next access token and the next refresh token.
+     */
+    refreshToken: string,
+    /**
+     * Who has signed in.
+     */
+    user: Account,
+};
+
+/**
+ * How an access token is used.
+ */
+export type TokenType = "Bearer";
+
+/**
+ * Body of `POST /auth/refresh`.
+ */
+export type RefreshRequest = {
+    /**
+     * The refresh token that came last.
+     */
+    refreshToken: string,
+};
+
+/**
+ * Body of `POST /auth/logout`.
+ */
+export type LogoutRequest = {
+    /**
+     * A refresh token of the login that ends; without one it is that of the bearer token.
+     */
+    refreshToken?: string,
+};
+
+/**
+ * Body of `POST /auth/password`.
+ */
+export type PasswordChange = {
+    /**
+     * The present password.
+     */
+    current: string,
+    /**
+     * The next one.
+     */
+    new: string,
+};
+
+/**
+ * Body of `POST /api/setup`.
+ */
+export type SetupRequest = {
+    /**
+     * The token that the server printed when it started.
+     */
+    token: string,
+    /**
+     * The name of the first admin.
+     */
+    name: string,
+    /**
+     * Their password.
+     */
+    password: string,
+};
+
+/**
+ * An account.
+ */
+export type Account = {
+    /**
+     * Names the user for ever.
+     */
+    id: string,
+    /**
+     * What the user signs in with, in lower case.
+     */
+    name: string,
+    /**
+     * What the user may do in general.
+     */
+    role: Role,
+    /**
+     * Whether the account may not sign in.
+     */
+    disabled: boolean,
+    /**
+     * When it was created, RFC 3339.
+     */
+    createdAt: string,
+};
+
+/**
+ * Answer of `GET /auth/me`.
+ */
+export type Me = {
+    /**
+     * The principal: `user:<id>`, `key:<id>`, `jwt:<sub>`, or empty for nobody in particular.
+     */
+    principal: string,
+    /**
+     * The user, where there is one.
+     */
+    user?: string,
+    /**
+     * The name of the account, where there is one.
+     */
+    name?: string,
+    /**
+     * What the principal may do in general.
+     */
+    role: Role,
+    /**
+     * Which channels the principal has a right to.
+     */
+    grants: GrantPatterns,
+    /**
+     * When the right ends, RFC 3339.
+     */
+    expiresAt?: string,
+};
+
+/**
+ * Channels that somebody has a right to: names, or prefixes with a star behind them.
+ */
+export type GrantPatterns = {
+    /**
+     * To follow, and to read the history of.
+     */
+    subscribe?: Array<string>,
+    /**
+     * To publish to.
+     */
+    publish?: Array<string>,
+    /**
+     * To see who follows them.
+     */
+    presence?: Array<string>,
+    /**
+     * Video rooms to enter.
+     */
+    rooms?: Array<string>,
+};
+
+/**
+ * Answer of `GET /api/users`.
+ */
+export type AccountList = {
+    /**
+     * In the order of their names.
+     */
+    users: Array<Account>,
+    /**
+     * Where the next page starts; absent at the end.
+     */
+    cursor?: string,
+};
+
+/**
+ * Body of `POST /api/users`.
+ */
+export type NewAccount = {
+    /**
+     * What the user will sign in with.
+     */
+    name: string,
+    /**
+     * The first password.
+     */
+    password: string,
+    /**
+     * What the user may do in general; `user` if it is left out.
+     */
+    role?: Role,
+};
+
+/**
+ * Body of `PATCH /api/users/{id}`: what is left out stays as it is. Ends all logins of the account.
+ */
+export type AccountChange = {
+    /**
+     * Another role.
+     */
+    role?: Role,
+    /**
+     * Whether the account may not sign in.
+     */
+    disabled?: boolean,
+    /**
+     * Another password.
+     */
+    password?: string,
+};
+
+/**
+ * An API key, without its secret.
+ */
+export type ApiKeyItem = {
+    /**
+     * Names the key; no secret.
+     */
+    id: string,
+    /**
+     * What it is for.
+     */
+    name: string,
+    /**
+     * What its holder may do in general.
+     */
+    role: Role,
+    /**
+     * Which channels its holder has a right to.
+     */
+    grants: GrantPatterns,
+    /**
+     * The principal who made it.
+     */
+    createdBy?: string,
+    /**
+     * When it was made, RFC 3339.
+     */
+    createdAt: string,
+    /**
+     * When it ends, RFC 3339.
+     */
+    expiresAt?: string,
+};
+
+/**
+ * Answer of `GET /api/keys`.
+ */
+export type ApiKeyList = {
+    /**
+     * The oldest first.
+     */
+    keys: Array<ApiKeyItem>,
+};
+
+/**
+ * Body of `POST /api/keys`.
+ */
+export type NewApiKey = {
+    /**
+     * What it is for.
+     */
+    name: string,
+    /**
+     * What its holder may do in general; `publisher` if it is left out.
+     */
+    role?: Role,
+    /**
+     * Which channels its holder has a right to; all that the role gives if it is left out.
+     */
+    grants?: GrantPatterns,
+    /**
+     * Seconds until it ends; for ever if it is left out.
+     */
+    expiresIn?: number,
+};
+
+/**
+ * Answer of `POST /api/keys`: the only time that the key is shown.
+ */
+export type CreatedApiKey = {
+    /**
+     * The whole key.
+     */
+    key: string,
+    /**
+     * The key as the list shows it.
+     */
+    item: ApiKeyItem,
+};
+
+/**
+ * Body of `POST /api/tickets`.
+ */
+export type TicketRequest = {
+    /**
+     * The only channels and prefixes that a stream with this ticket may follow.
+     */
+    channels?: Array<string>,
+};
+
+/**
+ * Answer of `POST /api/tickets`.
+ */
+export type Ticket = {
+    /**
+     * Good once, as the query parameter `ticket`.
+     */
+    ticket: string,
+    /**
+     * Seconds for which it is good.
+     */
+    expiresIn: number,
+};
+
+/**
+ * Answer to `GET /api/connections`.
+ */
+export type ConnectionList = {
+    /**
+     * In the order of their ids.
+     */
+    connections: Array<Connection>,
+    /**
+     * Where the next page begins; `null` when there is none.
+     */
+    cursor: string | null,
+    /**
+     * All connections of this node, whatever the filter.
+     */
+    total: number,
+};
+
+/**
+ * One open connection.
+ */
+export type Connection = {
+    /**
+     * Its id.
+     */
+    connection: string,
+    /**
+     * The user, if there is one.
+     */
+    user: string | null,
+    /**
+     * Whose rights it has: `user:<id>`, `key:<id>`, `jwt:<sub>`, or empty for a guest.
+     */
+    principal: string,
+    /**
+     * What the principal may do in general.
+     */
+    role: Role,
+    /**
+     * How it is connected.
+     */
+    transport: string,
+    /**
+     * From where.
+     */
+    address: string,
+    /**
+     * With what program, as it says.
+     */
+    userAgent: string | null,
+    /**
+     * Since when, RFC 3339 in UTC.
+     */
+    connectedAt: string,
+    /**
+     * When its right ends, if it does.
+     */
+    expiresAt: string | null,
+    /**
+     * Whether it takes no more bytes for now.
+     */
+    isBlocked: boolean,
+    /**
+     * How much it follows.
+     */
+    subscriptions: number,
+    /**
+     * Everything that concerns it was sent up to here.
+     */
+    position: string,
+    /**
+     * Messages in the log between its position and the head, whether they concern it or not.
+     */
+    backlog: number,
+    /**
+     * Bytes that it has taken.
+     */
+    bytesOut: number,
+    /**
+     * Round trip in milliseconds, where the transport knows it.
+     */
+    roundTripMs: number | null,
+};
+
+/**
+ * Answer to `GET /api/connections/{id}`.
+ */
+export type ConnectionDetail = {
+    /**
+     * What it follows.
+     */
+    channels: Array<string>,
+    /**
+     * Its id.
+     */
+    connection: string,
+    /**
+     * The user, if there is one.
+     */
+    user: string | null,
+    /**
+     * Whose rights it has: `user:<id>`, `key:<id>`, `jwt:<sub>`, or empty for a guest.
+     */
+    principal: string,
+    /**
+     * What the principal may do in general.
+     */
+    role: Role,
+    /**
+     * How it is connected.
+     */
+    transport: string,
+    /**
+     * From where.
+     */
+    address: string,
+    /**
+     * With what program, as it says.
+     */
+    userAgent: string | null,
+    /**
+     * Since when, RFC 3339 in UTC.
+     */
+    connectedAt: string,
+    /**
+     * When its right ends, if it does.
+     */
+    expiresAt: string | null,
+    /**
+     * Whether it takes no more bytes for now.
+     */
+    isBlocked: boolean,
+    /**
+     * How much it follows.
+     */
+    subscriptions: number,
+    /**
+     * Everything that concerns it was sent up to here.
+     */
+    position: string,
+    /**
+     * Messages in the log between its position and the head, whether they concern it or not.
+     */
+    backlog: number,
+    /**
+     * Bytes that it has taken.
+     */
+    bytesOut: number,
+    /**
+     * Round trip in milliseconds, where the transport knows it.
+     */
+    roundTripMs: number | null,
+};
+
+/**
+ * Answer to `DELETE /api/connections/{id}`.
+ */
+export type Kicked = {
+    /**
+     * Connections that were ended: the one that was named, and all others of a client that was blocked.
+     */
+    ended: number,
+    /**
+     * Who is blocked, if anybody is: `user:<id>` or `address:<network>`.
+     */
+    blocked: string | null,
+    /**
+     * Until when, RFC 3339 in UTC.
+     */
+    blockedUntil: string | null,
+};
+
+/**
+ * Body of `POST /api/connections/actions`.
+ */
+export type ConnectionActions = {
+    /**
+     * Which connections.
+     */
+    match: ConnectionMatch,
+    /**
+     * Channels and prefixes that they shall follow from now on.
+     */
+    join?: Array<string>,
+    /**
+     * Channels and prefixes that they shall follow no longer.
+     */
+    leave?: Array<string>,
+    /**
+     * End the connections.
+     */
+    disconnect?: boolean,
+};
+
+/**
+ * Which connections are meant: exactly one of the fields.
+ */
+export type ConnectionMatch = {
+    /**
+     * All that follow this channel, by name or by prefix.
+     */
+    channel?: string,
+    /**
+     * All of this user.
+     */
+    user?: string,
+    /**
+     * This one.
+     */
+    connection?: string,
+};
+
+/**
+ * Answer to `POST /api/connections/actions`.
+ */
+export type ActionsDone = {
+    /**
+     * Connections that were meant.
+     */
+    matched: number,
+    /**
+     * Connections that could not follow more, since they follow as much as they may.
+     */
+    refused: number,
+};
+
+/**
+ * Somebody who may not connect for a while.
+ */
+export type BlockItem = {
+    /**
+     * `user:<id>` or `address:<network>`.
+     */
+    subject: string,
+    /**
+     * Who said so.
+     */
+    createdBy: string | null,
+    /**
+     * When it was said, RFC 3339 in UTC.
+     */
+    createdAt: string,
+    /**
+     * When it ends, RFC 3339 in UTC.
+     */
+    expiresAt: string,
+};
+
+/**
+ * Answer to `GET /api/blocks`.
+ */
+export type BlockList = {
+    /**
+     * In the order of their subjects.
+     */
+    blocks: Array<BlockItem>,
+};
+
+/**
  * How much an event matters, in this order.
  */
 export type EventLevel = "info" | "warn" | "error";
@@ -471,6 +1090,72 @@ export type EventLevel = "info" | "warn" | "error";
  * What kind of thing happened. Types are added, never renamed.
  */
 export type EventType = "connection.opened" | "connection.closed" | "connection.refused" | "connection.kicked" | "block.created" | "block.removed" | "account.created" | "account.login" | "account.login_refused" | "account.logout" | "account.refresh_reused" | "account.password_changed" | "account.changed" | "api_key.created" | "api_key.revoked" | "access.refused" | "publish.refused" | "setting.changed" | "event_log.cleared" | "event_log.lost" | "server.started" | "server.stopping";
+
+/**
+ * One event of the event log.
+ */
+export type LoggedEvent = {
+    /**
+     * Grows from event to event.
+     */
+    id: number,
+    /**
+     * When it happened, RFC 3339 in UTC.
+     */
+    at: string,
+    /**
+     * How much it matters.
+     */
+    level: EventLevel,
+    /**
+     * What kind of thing happened.
+     */
+    type: EventType,
+    /**
+     * Who did it, or whom it happened to.
+     */
+    actor?: string,
+    /**
+     * What happened, in a sentence.
+     */
+    message: string,
+    /**
+     * More, as a JSON object.
+     */
+    details?: Record<string, unknown>,
+    /**
+     * The request in which it happened: the `X-Request-Id` of its answer.
+     */
+    requestId?: string,
+};
+
+/**
+ * Answer of `GET /api/logs`.
+ */
+export type EventList = {
+    /**
+     * Events, newest first.
+     */
+    events: Array<LoggedEvent>,
+    /**
+     * Pass it as `cursor` for the next page; absent on the last.
+     */
+    cursor?: string,
+};
+
+/**
+ * Answer of `DELETE /api/logs`.
+ */
+export type EventsCleared = {
+    /**
+     * How many events are gone.
+     */
+    cleared: number,
+    /**
+     * The event that says so.
+     */
+    trace: LoggedEvent,
+};
 
 /**
  * What the values of a setting are.
@@ -718,6 +1403,443 @@ export type HealthStatus = "ok" | "degraded" | "draining";
 export type StorageHealth = "ok" | "busy" | "full" | "failed";
 
 /**
+ * Answer of `GET /api/stats`, and content of each `event: stats` of `GET /api/stats/stream`.
+ */
+export type Stats = {
+    /**
+     * When this was measured, RFC 3339 in UTC.
+     */
+    at: string,
+    /**
+     * The node.
+     */
+    node: string,
+    /**
+     * The version of the server.
+     */
+    version: string,
+    /**
+     * When the server started, RFC 3339 in UTC.
+     */
+    startedAt: string,
+    /**
+     * Since the start, in seconds.
+     */
+    uptimeSeconds: number,
+    /**
+     * Whether everybody may do everything because no accounts are configured.
+     */
+    open: boolean,
+    /**
+     * Whether the server is about to stop.
+     */
+    draining: boolean,
+    /**
+     * How storage does.
+     */
+    storage: StorageHealth,
+    /**
+     * Whether a part of the server did not answer in time: its numbers are those of before.
+     */
+    partial: boolean,
+    /**
+     * Connections.
+     */
+    connections: ConnectionStats,
+    /**
+     * Sessions, with and without a connection.
+     */
+    sessions: number,
+    /**
+     * Channels and prefixes that are followed or have recent messages, on the thread that has most.
+     */
+    channels: number,
+    /**
+     * What came in.
+     */
+    messages: MessageStats,
+    /**
+     * What went out.
+     */
+    deliveries: DeliveryStats,
+    /**
+     * What waits.
+     */
+    backlog: BacklogStats,
+    /**
+     * What clients were told that they missed.
+     */
+    gaps: GapStats,
+    /**
+     * Clients whose connection takes no more for now.
+     */
+    slowConsumers: SlowConsumerStats,
+    /**
+     * How long things took over the last minutes.
+     */
+    latency: LatencyStats,
+    /**
+     * Where the log stands.
+     */
+    log: LogStats,
+    /**
+     * What the operating system says of the process.
+     */
+    process: ProcessStats,
+    /**
+     * The last minutes, one sample a second, oldest first; absent where it was not asked for.
+     */
+    samples?: Array<StatsSample>,
+};
+
+/**
+ * Connections.
+ */
+export type ConnectionStats = {
+    /**
+     * Open now.
+     */
+    total: number,
+    /**
+     * Open now, by transport.
+     */
+    byTransport: TransportStats,
+    /**
+     * Admitted since the start.
+     */
+    startedTotal: number,
+    /**
+     * Ended since the start.
+     */
+    endedTotal: number,
+    /**
+     * Turned away since the start.
+     */
+    refusedTotal: number,
+};
+
+/**
+ * A number for each transport.
+ */
+export type TransportStats = {
+    /**
+     * Server-Sent Events.
+     */
+    sse: number,
+};
+
+/**
+ * What came in. A message counts once, to however many channels it goes.
+ */
+export type MessageStats = {
+    /**
+     * Messages that were accepted.
+     */
+    inTotal: number,
+    /**
+     * Messages a second.
+     */
+    inPerSecond: number,
+    /**
+     * Bytes of their data.
+     */
+    bytesInTotal: number,
+    /**
+     * Bytes a second.
+     */
+    bytesInPerSecond: number,
+    /**
+     * Of these, messages that were stored.
+     */
+    storedTotal: number,
+    /**
+     * Of these, messages that were not to be stored.
+     */
+    volatileTotal: number,
+    /**
+     * Messages that were here before, with the same idempotency key; not accepted again.
+     */
+    repeatedTotal: number,
+    /**
+     * Requests to publish that were refused.
+     */
+    refusedTotal: number,
+};
+
+/**
+ * What went out. A message to ten clients counts ten times.
+ */
+export type DeliveryStats = {
+    /**
+     * Messages and presence changes that were handed to connections.
+     */
+    total: number,
+    /**
+     * Deliveries a second.
+     */
+    perSecond: number,
+    /**
+     * Bytes that connections took, neither response heads nor `hello`.
+     */
+    bytesTotal: number,
+    /**
+     * Bytes a second.
+     */
+    bytesPerSecond: number,
+};
+
+/**
+ * What waits.
+ */
+export type BacklogStats = {
+    /**
+     * Sessions that wait for a page of the log.
+     */
+    pagesAwaited: number,
+    /**
+     * Pages of the log that were read for sessions which fell behind.
+     */
+    pagesTotal: number,
+    /**
+     * Publishes that wait for the database.
+     */
+    writerQueue: number,
+};
+
+/**
+ * What clients were told that they missed.
+ */
+export type GapStats = {
+    /**
+     * `gap` events.
+     */
+    total: number,
+    /**
+     * `gap` events, by reason.
+     */
+    byReason: Array<GapCount>,
+};
+
+/**
+ * The `gap` events of one reason.
+ */
+export type GapCount = {
+    /**
+     * Why.
+     */
+    reason: GapReason,
+    /**
+     * How many.
+     */
+    total: number,
+};
+
+/**
+ * Clients whose connection takes no more for now.
+ */
+export type SlowConsumerStats = {
+    /**
+     * How many there are.
+     */
+    now: number,
+    /**
+     * How often that happened.
+     */
+    blockedTotal: number,
+};
+
+/**
+ * How long things took over the last minutes.
+ */
+export type LatencyStats = {
+    /**
+     * From the acceptance of a publish to the end of the pass that wrote it to its followers; of
+     * each pass the message that waited longest.
+     */
+    publishToWrite: Latency,
+    /**
+     * Commits of the log.
+     */
+    commit: Latency,
+};
+
+/**
+ * How long something took. Quantiles are estimated between the bounds of the buckets.
+ */
+export type Latency = {
+    /**
+     * How often it was measured.
+     */
+    count: number,
+    /**
+     * Half were faster, in milliseconds; `null` when it was not measured.
+     */
+    p50Ms: number | null,
+    /**
+     * 95 of 100 were faster.
+     */
+    p95Ms: number | null,
+    /**
+     * 99 of 100 were faster.
+     */
+    p99Ms: number | null,
+    /**
+     * The slowest.
+     */
+    maxMs: number | null,
+    /**
+     * The buckets that are not empty, fastest first.
+     */
+    buckets: Array<LatencyBucket>,
+};
+
+/**
+ * How often something took so long.
+ */
+export type LatencyBucket = {
+    /**
+     * At most this, in milliseconds, and more than the bucket before; `null` = longer than any bound.
+     */
+    uptoMs: number | null,
+    /**
+     * How often.
+     */
+    count: number,
+};
+
+/**
+ * Where the log stands.
+ */
+export type LogStats = {
+    /**
+     * Its incarnation.
+     */
+    epoch: string,
+    /**
+     * Its last offset; 0 when it never had an entry.
+     */
+    head: number,
+    /**
+     * The offset of its oldest retained entry; `null` when there is none.
+     */
+    oldest: number | null,
+    /**
+     * Offsets that retention has left.
+     */
+    entries: number,
+};
+
+/**
+ * What the operating system says of the process; `null` where it does not.
+ */
+export type ProcessStats = {
+    /**
+     * Memory that is resident, in bytes.
+     */
+    rssBytes: number | null,
+    /**
+     * Open file descriptors.
+     */
+    openFds: number | null,
+    /**
+     * Most file descriptors that may be open; `null` also where there is no limit.
+     */
+    maxFds: number | null,
+    /**
+     * Processor time that was used since the start, in seconds.
+     */
+    cpuSeconds: number | null,
+    /**
+     * Threads.
+     */
+    threads: number | null,
+};
+
+/**
+ * One second. Rates are those since the sample before.
+ */
+export type StatsSample = {
+    /**
+     * When it ended, RFC 3339 in UTC.
+     */
+    at: string,
+    /**
+     * Whether a part of the server did not answer in time: its numbers are those of before.
+     */
+    partial: boolean,
+    /**
+     * Open connections.
+     */
+    connections: number,
+    /**
+     * Sessions, with and without a connection.
+     */
+    sessions: number,
+    /**
+     * Messages that were accepted since the start.
+     */
+    messagesTotal: number,
+    /**
+     * Messages a second.
+     */
+    messagesPerSecond: number,
+    /**
+     * Bytes of message data a second.
+     */
+    bytesInPerSecond: number,
+    /**
+     * Deliveries since the start.
+     */
+    deliveriesTotal: number,
+    /**
+     * Deliveries a second.
+     */
+    deliveriesPerSecond: number,
+    /**
+     * Bytes that connections took a second.
+     */
+    bytesOutPerSecond: number,
+    /**
+     * `gap` events since the start.
+     */
+    gapsTotal: number,
+    /**
+     * Clients whose connection took no more.
+     */
+    slowConsumers: number,
+    /**
+     * Publishes that waited for the database.
+     */
+    writerQueue: number,
+    /**
+     * See [`LatencyStats::publish_to_write`], in milliseconds; `null` when nothing was measured.
+     */
+    publishToWriteP99Ms: number | null,
+    /**
+     * See [`LatencyStats::commit`], in milliseconds; `null` when nothing was measured.
+     */
+    commitP99Ms: number | null,
+    /**
+     * Memory that was resident, in bytes.
+     */
+    rssBytes: number | null,
+    /**
+     * Processor time used a second, in seconds: 1 is one busy core.
+     */
+    cpu: number | null,
+};
+
+/**
+ * Content of `event: ring`, the first of a stats stream that was asked for with `ring=1`.
+ */
+export type StatsRing = {
+    /**
+     * The last minutes, one sample a second, oldest first.
+     */
+    samples: Array<StatsSample>,
+};
+
+/**
  * Body of every error answer, `application/problem+json` (RFC 9457, section 3).
  */
 export type Problem = {
@@ -750,4 +1872,4 @@ export type Problem = {
 /**
  * The stable codes of all problems. Codes are added, never renamed.
  */
-export type ProblemCode = "invalid_json" | "invalid_field" | "invalid_query" | "invalid_channel" | "invalid_event" | "invalid_position" | "invalid_session" | "too_deep" | "invalid_batch" | "invalid_target" | "invalid_idempotency_key" | "not_found" | "method_not_allowed" | "body_timeout" | "too_large" | "unsupported_media_type" | "idempotency_key_reused" | "too_many_subscriptions" | "unknown_setting" | "invalid_setting" | "setting_needs_restart" | "would_lock_out" | "internal" | "storage_busy" | "storage_full" | "storage_failed" | "draining" | "too_many_connections";
+export type ProblemCode = "invalid_json" | "invalid_field" | "invalid_query" | "invalid_channel" | "invalid_event" | "unauthorized" | "invalid_token" | "forbidden" | "forbidden_channel" | "blocked" | "too_many" | "invalid_position" | "invalid_session" | "too_deep" | "invalid_batch" | "invalid_target" | "invalid_idempotency_key" | "weak_password" | "bad_credentials" | "login_required" | "registration_closed" | "setup_closed" | "not_found" | "method_not_allowed" | "body_timeout" | "name_taken" | "last_admin" | "too_many_api_keys" | "too_large" | "unsupported_media_type" | "idempotency_key_reused" | "too_many_subscriptions" | "unknown_setting" | "invalid_setting" | "setting_needs_restart" | "would_lock_out" | "internal" | "storage_busy" | "storage_full" | "storage_failed" | "draining" | "too_many_logins" | "too_many_connections" | "too_many_connections_of_user" | "too_many_connections_of_address" | "rate_limited" | "origin_not_allowed";

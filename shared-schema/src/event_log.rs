@@ -1,6 +1,7 @@
 //! The event log: what happened, for the operator.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use ts_rs::TS;
 use utoipa::ToSchema;
 
@@ -120,4 +121,58 @@ impl EventLevel {
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Info, Self::Warn, Self::Error].into_iter().find(|level| level.name() == text)
     }
+}
+
+/// One event of the event log.
+#[derive(Debug, Clone, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoggedEvent {
+    /// Grows from event to event.
+    #[ts(type = "number")]
+    pub id: i64,
+    /// When it happened, RFC 3339 in UTC.
+    pub at: String,
+    /// How much it matters.
+    pub level: EventLevel,
+    /// What kind of thing happened.
+    #[serde(rename = "type")]
+    pub kind: EventType,
+    /// Who did it, or whom it happened to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub actor: Option<String>,
+    /// What happened, in a sentence.
+    pub message: String,
+    /// More, as a JSON object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "Record<string, unknown>")]
+    #[schema(value_type = Option<Object>)]
+    pub details: Option<Box<RawValue>>,
+    /// The request in which it happened: the `X-Request-Id` of its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub request_id: Option<String>,
+}
+
+/// Answer of `GET /api/logs`.
+#[derive(Debug, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventList {
+    /// Events, newest first.
+    pub events: Vec<LoggedEvent>,
+    /// Pass it as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub cursor: Option<String>,
+}
+
+/// Answer of `DELETE /api/logs`.
+#[derive(Debug, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventsCleared {
+    /// How many events are gone.
+    #[ts(type = "number")]
+    pub cleared: usize,
+    /// The event that says so.
+    pub trace: LoggedEvent,
 }

@@ -102,6 +102,29 @@ pub enum GapReason {
     Presence,
 }
 
+impl GapReason {
+    /// Every reason, for tables and tests.
+    pub const ALL: [Self; 5] = [Self::Retention, Self::Epoch, Self::Unknown, Self::Inbox, Self::Presence];
+
+    /// Its place in [`GapReason::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The reason as it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+            Self::Epoch => "epoch",
+            Self::Unknown => "unknown",
+            Self::Inbox => "inbox",
+            Self::Presence => "presence",
+        }
+    }
+}
+
 /// `event: presence`: somebody joined or left a channel.
 #[derive(Debug, Clone, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]

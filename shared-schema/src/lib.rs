@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod accounts;
 pub mod channels;
+pub mod connections;
 pub mod event_log;
 pub mod events;
 pub mod grammar;
@@ -15,3 +17,4 @@ pub mod publish;
 pub mod reason;
 pub mod sessions;
 pub mod settings;
+pub mod stats;

@@ -68,6 +68,18 @@ problem_codes! {
     InvalidChannel = 400, "Invalid channel name", "Use 1 to 128 of A-Z a-z 0-9 _ . : @ / - and begin with a letter or digit; where prefixes are taken, a star may stand at the end.";
     /// An event name breaks the grammar or is reserved.
     InvalidEvent = 400, "Invalid event name", "Use 1 to 128 of A-Z a-z 0-9 _ . : - and none of the server's own names.";
+    /// The operation asks for a token, and the request has none.
+    Unauthorized = 401, "Unauthorized", "Send a token or an API key: Authorization: Bearer <token>.";
+    /// The token, ticket or key is not valid, or no longer.
+    InvalidToken = 401, "Invalid token", "Get a fresh token: refresh it, or sign in again.";
+    /// The caller's role does not allow the operation.
+    Forbidden = 403, "Forbidden", "Use the token of somebody who may do this; docs/access.md says who may.";
+    /// The caller has no right to the channel, prefix or target.
+    ForbiddenChannel = 403, "Forbidden channel", "Ask for channels that the token grants, or get a token that grants this one.";
+    /// The operator has blocked the client for a while.
+    Blocked = 403, "Blocked", "Come back after Retry-After; the operator can end the block earlier.";
+    /// There are as many of these as the bound allows.
+    TooMany = 422, "Too many", "Remove some that are no longer needed.";
     /// A position is not one of this log.
     InvalidPosition = 400, "Invalid position", "Pass an id that the server gave, unchanged.";
     /// A session token is too short, too long or has bad characters.
@@ -80,12 +92,28 @@ problem_codes! {
     InvalidTarget = 400, "Invalid target", "Name exactly one of channel, channels, user and connection.";
     /// An idempotency key is empty, too long, or stands where nothing is stored.
     InvalidIdempotencyKey = 400, "Invalid idempotency key", "Send 1 to 255 visible ASCII characters, and only with messages that are stored.";
+    /// A new password is too short, too long or too easily guessed.
+    WeakPassword = 400, "Weak password", "Choose 8 to 128 characters that are in no list of common passwords and not the name.";
+    /// Name and password do not belong together, or the account may not sign in.
+    BadCredentials = 401, "Bad credentials", "Check the name and the password.";
+    /// The operation needs the bearer token of somebody who has signed in with an account.
+    LoginRequired = 401, "Login required", "Sign in and send the access token as Authorization: Bearer.";
+    /// Nobody may register by themselves.
+    RegistrationClosed = 403, "Registration closed", "Ask the operator for an account.";
+    /// The first admin exists already, or the setup token is wrong.
+    SetupClosed = 403, "Setup closed", "Use the link that the server printed when it last started; with an admin there is none.";
     /// There is nothing at this path.
     NotFound = 404, "Not found", "Check the path and the id.";
     /// The path exists, the method does not.
     MethodNotAllowed = 405, "Method not allowed", "Use one of the methods in the Allow header.";
     /// The request body did not arrive in time.
     BodyTimeout = 408, "Request body too slow", "Send the whole body within ten seconds.";
+    /// Another account has the name.
+    NameTaken = 409, "Name taken", "Choose another name.";
+    /// No admin who can sign in would be left.
+    LastAdmin = 409, "Last admin", "Make somebody else an admin first.";
+    /// There are as many API keys as there may be.
+    TooManyApiKeys = 409, "Too many API keys", "Take back a key that is not used any more.";
     /// The message or the body is too large.
     TooLarge = 413, "Too large", "Send less; the bound stands in `detail`.";
     /// The body is not of a media type that the operation takes.
@@ -112,8 +140,18 @@ problem_codes! {
     StorageFailed = 503, "Storage failed", "The operator must look at the log; repeat the request later, with an idempotency key.";
     /// The server is about to stop.
     Draining = 503, "Draining", "Connect again after Retry-After; another node or the next start will serve.";
+    /// Too many passwords wait to be verified.
+    TooManyLogins = 503, "Too many logins", "Repeat the request after Retry-After.";
     /// The server has as many streams as it can hold.
     TooManyConnections = 503, "Too many connections", "Try again after Retry-After.";
+    /// The user has as many streams as one user may have.
+    TooManyConnectionsOfUser = 429, "Too many connections of this user", "Close streams that are not needed, or try again after Retry-After.";
+    /// The address has as many connections as one address may have.
+    TooManyConnectionsOfAddress = 429, "Too many connections of this address", "Close connections that are not needed, or try again after Retry-After. Behind a proxy, the operator must name it in trusted_proxies.";
+    /// The address or the principal asks more often than the limits allow.
+    RateLimited = 429, "Rate limited", "Wait for Retry-After, then ask more slowly; the RateLimit fields say how much is left.";
+    /// A page of a foreign origin asked, and the operator has not allowed that origin.
+    OriginNotAllowed = 403, "Origin not allowed", "The operator adds the origin to cors_origins; or send the request without cookies.";
 }
 
 impl Problem {

@@ -24,11 +24,21 @@ pub enum DisconnectReason {
     UnexpectedInput,
     /// The stream was admitted but its connection never took the response.
     NeverOpened,
+    /// The token has expired.
+    TokenExpired,
+    /// The login or key was taken back: logout, another password or role, a disabled account.
+    SignedOut,
+    /// The client may no longer follow what it followed.
+    RightsChanged,
+    /// The operator ended the connection.
+    Kicked,
+    /// The operator blocked the client for a while.
+    Blocked,
 }
 
 impl DisconnectReason {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::ClientLeft,
         Self::Unreachable,
         Self::Draining,
@@ -36,7 +46,18 @@ impl DisconnectReason {
         Self::LimitReached,
         Self::UnexpectedInput,
         Self::NeverOpened,
+        Self::TokenExpired,
+        Self::SignedOut,
+        Self::RightsChanged,
+        Self::Kicked,
+        Self::Blocked,
     ];
+
+    /// Its place in [`DisconnectReason::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
 
     /// The code, in the range that WebSocket leaves to applications (RFC 6455, section 7.4.2).
     #[must_use]
@@ -49,6 +70,11 @@ impl DisconnectReason {
             Self::LimitReached => 4004,
             Self::UnexpectedInput => 4005,
             Self::NeverOpened => 4006,
+            Self::TokenExpired => 4007,
+            Self::SignedOut => 4008,
+            Self::RightsChanged => 4009,
+            Self::Kicked => 4010,
+            Self::Blocked => 4011,
         }
     }
 
@@ -63,6 +89,11 @@ impl DisconnectReason {
             Self::LimitReached => "limit_reached",
             Self::UnexpectedInput => "unexpected_input",
             Self::NeverOpened => "never_opened",
+            Self::TokenExpired => "token_expired",
+            Self::SignedOut => "signed_out",
+            Self::RightsChanged => "rights_changed",
+            Self::Kicked => "kicked",
+            Self::Blocked => "blocked",
         }
     }
 
@@ -77,6 +108,13 @@ impl DisconnectReason {
             Self::LimitReached => "The server has reached a limit on connections. Try again later.",
             Self::UnexpectedInput => "A stream takes no input after its request.",
             Self::NeverOpened => "The connection never took the response.",
+            Self::TokenExpired => "The token has expired. Come back with a fresh one and your last position.",
+            Self::SignedOut => "The login or key was taken back. Sign in again.",
+            Self::RightsChanged => {
+                "What this client may follow has changed. Come back and follow what is still allowed."
+            }
+            Self::Kicked => "The operator ended the connection.",
+            Self::Blocked => "The operator blocked this client for a while.",
         }
     }
 
@@ -84,8 +122,31 @@ impl DisconnectReason {
     #[must_use]
     pub fn should_reconnect(self) -> bool {
         match self {
-            Self::ClientLeft | Self::Unreachable | Self::Draining | Self::LimitReached | Self::NeverOpened => true,
-            Self::Replaced | Self::UnexpectedInput => false,
+            Self::ClientLeft
+            | Self::Unreachable
+            | Self::Draining
+            | Self::LimitReached
+            | Self::NeverOpened
+            | Self::TokenExpired
+            | Self::RightsChanged => true,
+            Self::Replaced | Self::UnexpectedInput | Self::SignedOut | Self::Kicked | Self::Blocked => false,
+        }
+    }
+
+    /// Whether a session that ended its connection for this reason may be resumed with what waits for it.
+    #[must_use]
+    pub fn may_be_resumed(self) -> bool {
+        match self {
+            Self::ClientLeft
+            | Self::Unreachable
+            | Self::Draining
+            | Self::Replaced
+            | Self::LimitReached
+            | Self::UnexpectedInput
+            | Self::NeverOpened
+            | Self::TokenExpired
+            | Self::RightsChanged => true,
+            Self::SignedOut | Self::Kicked | Self::Blocked => false,
         }
     }
 

@@ -63,6 +63,8 @@ pub enum Command {
     Presence(PresenceCommand),
     /// See whether the session lives.
     Ping(PingCommand),
+    /// Bring a fresh token of the same user; the stream goes on.
+    Auth(AuthCommand),
 }
 
 /// Reads a channel's history, newest first.
@@ -101,6 +103,35 @@ pub struct PresenceCommand {
 #[derive(Debug, Deserialize, TS, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PingCommand {}
+
+/// Brings a fresh token.
+#[derive(Deserialize, TS, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthCommand {
+    /// The token.
+    pub token: String,
+}
+
+/// The token stays out of logs.
+impl std::fmt::Debug for AuthCommand {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("AuthCommand(…)")
+    }
+}
+
+/// Answer to `auth`.
+#[derive(Debug, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Authorized {
+    /// What the session follows now.
+    pub channels: Vec<String>,
+    /// What it followed and the fresh token gives no right to.
+    pub lost: Vec<String>,
+    /// When the fresh token ends, RFC 3339 in UTC; `null` for never.
+    pub expires_at: Option<String>,
+    /// The head of the log at that moment.
+    pub position: String,
+}
 
 /// Answer to `subscribe` and `unsubscribe`.
 #[derive(Debug, Serialize, TS, ToSchema)]

@@ -4,14 +4,114 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-use santral_schema::{access, channels, event_log, events, health, problem, publish, reason, sessions, settings};
+use santral_schema::{
+    access, accounts, channels, connections, event_log, events, health, problem, publish, reason, sessions, settings,
+    stats,
+};
 use ts_rs::{Config, TS};
 
-/// Lists the declarations of types, each with its documentation.
-macro_rules! declarations {
-    ($config:expr, $($type:ty),+ $(,)?) => {
-        [$(declaration::<$type>($config)),+]
+/// Makes the function that lists the declarations of types, each with its documentation.
+macro_rules! all_declarations {
+    ($($type:ty),+ $(,)?) => {
+        fn all_declarations(config: &Config) -> Vec<String> {
+            vec![$(declaration::<$type>(config)),+]
+        }
     };
+}
+
+all_declarations! {
+    publish::PublishItem,
+    publish::Receipt,
+    publish::ReceiptDurability,
+    sessions::StreamRequest,
+    sessions::StreamFormat,
+    events::Hello,
+    events::Envelope,
+    events::From,
+    events::Gap,
+    events::GapReason,
+    events::PresenceChange,
+    events::PresenceKind,
+    events::Bye,
+    reason::DisconnectReason,
+    sessions::Command,
+    sessions::HistoryCommand,
+    sessions::PresenceCommand,
+    sessions::PingCommand,
+    sessions::AuthCommand,
+    sessions::Authorized,
+    sessions::Subscriptions,
+    sessions::Pong,
+    channels::ChannelList,
+    channels::ChannelItem,
+    channels::History,
+    channels::Presence,
+    channels::PresentSession,
+    access::Role,
+    accounts::Credentials,
+    accounts::SignedIn,
+    accounts::TokenType,
+    accounts::RefreshRequest,
+    accounts::LogoutRequest,
+    accounts::PasswordChange,
+    accounts::SetupRequest,
+    accounts::Account,
+    accounts::Me,
+    accounts::GrantPatterns,
+    accounts::AccountList,
+    accounts::NewAccount,
+    accounts::AccountChange,
+    accounts::ApiKeyItem,
+    accounts::ApiKeyList,
+    accounts::NewApiKey,
+    accounts::CreatedApiKey,
+    accounts::TicketRequest,
+    accounts::Ticket,
+    connections::ConnectionList,
+    connections::Connection,
+    connections::ConnectionDetail,
+    connections::Kicked,
+    connections::ConnectionActions,
+    connections::ConnectionMatch,
+    connections::ActionsDone,
+    connections::BlockItem,
+    connections::BlockList,
+    event_log::EventLevel,
+    event_log::EventType,
+    event_log::LoggedEvent,
+    event_log::EventList,
+    event_log::EventsCleared,
+    settings::SettingKind,
+    settings::SettingValue,
+    settings::SettingSource,
+    settings::SettingItem,
+    settings::SettingList,
+    settings::FixedLimit,
+    settings::SettingChange,
+    settings::SettingHistory,
+    settings::SettingHistoryItem,
+    health::Health,
+    health::Liveness,
+    health::HealthStatus,
+    health::StorageHealth,
+    stats::Stats,
+    stats::ConnectionStats,
+    stats::TransportStats,
+    stats::MessageStats,
+    stats::DeliveryStats,
+    stats::BacklogStats,
+    stats::GapStats,
+    stats::GapCount,
+    stats::SlowConsumerStats,
+    stats::LatencyStats,
+    stats::Latency,
+    stats::LatencyBucket,
+    stats::LogStats,
+    stats::ProcessStats,
+    stats::StatsSample,
+    stats::StatsRing,
+    problem::Problem,
+    problem::ProblemCode,
 }
 
 #[test]
@@ -47,52 +147,7 @@ fn no_wire_type_is_left_out() {
 /// What the file should hold.
 fn bindings() -> String {
     let config = Config::new().with_large_int("number");
-    let declarations = declarations![
-        &config,
-        publish::PublishItem,
-        publish::Receipt,
-        publish::ReceiptDurability,
-        sessions::StreamRequest,
-        sessions::StreamFormat,
-        events::Hello,
-        events::Envelope,
-        events::From,
-        events::Gap,
-        events::GapReason,
-        events::PresenceChange,
-        events::PresenceKind,
-        events::Bye,
-        reason::DisconnectReason,
-        sessions::Command,
-        sessions::HistoryCommand,
-        sessions::PresenceCommand,
-        sessions::PingCommand,
-        sessions::Subscriptions,
-        sessions::Pong,
-        channels::ChannelList,
-        channels::ChannelItem,
-        channels::History,
-        channels::Presence,
-        channels::PresentSession,
-        access::Role,
-        event_log::EventLevel,
-        event_log::EventType,
-        settings::SettingKind,
-        settings::SettingValue,
-        settings::SettingSource,
-        settings::SettingItem,
-        settings::SettingList,
-        settings::FixedLimit,
-        settings::SettingChange,
-        settings::SettingHistory,
-        settings::SettingHistoryItem,
-        health::Health,
-        health::Liveness,
-        health::HealthStatus,
-        health::StorageHealth,
-        problem::Problem,
-        problem::ProblemCode,
-    ];
+    let declarations = all_declarations(&config);
     let mut text = "// Wire types of Santral, see docs/protocol.md.\n\
         // Generated from shared-schema/src. Do not edit; run: SANTRAL_UPDATE_DOCS=1 cargo test -p santral-schema\n"
         .to_owned();

@@ -86,6 +86,12 @@ impl KeyRing {
         });
     }
 
+    /// Whether there is a key of this id.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.0.load().contains_key(id)
+    }
+
     /// On whose behalf the holder of a key acts.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use santral_schema::access::Role;
 
 use super::api_keys::{self, KeyRing};
 use super::error::AuthError;
-use super::issuer::Issuer;
+use super::issuer::{Issuer, IssuerClaims};
 use super::principal::{Credential, Principal};
 use super::revocations::Revocations;
 use super::tickets::Tickets;
@@ -25,6 +25,14 @@ pub struct Presented<'a> {
     pub query_token: Option<&'a str>,
     /// Of the query parameter `ticket`.
     pub ticket: Option<&'a str>,
+}
+
+impl Presented<'_> {
+    /// Whether it is nothing at all.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.bearer.is_none() && self.query_token.is_none() && self.ticket.is_none()
+    }
 }
 
 /// Channels of those whose credential names none.
@@ -93,8 +101,24 @@ impl Authenticator {
         match (presented.bearer, presented.query_token, presented.ticket) {
             (None, None, None) => Ok(Principal::anonymous(self.grants_of(Role::Anonymous))),
             (Some(token), None, None) | (None, Some(token), None) => self.by_token(token, now),
-            (None, None, Some(ticket)) => self.tickets.redeem(ticket, now),
+            (None, None, Some(ticket)) => {
+                let principal = self.tickets.redeem(ticket, now)?;
+                if self.is_revoked(&principal) { Err(AuthError::Revoked) } else { Ok(principal) }
+            }
             _ => Err(AuthError::TwoCredentials),
+        }
+    }
+
+    /// Whether a principal that was authenticated a while ago has lost its right meanwhile. To be
+    /// asked once more where a stream is attached: a revocation may come between the two.
+    #[must_use]
+    pub fn is_revoked(&self, principal: &Principal) -> bool {
+        match (&principal.credential, &principal.user, principal.expires_at) {
+            (Credential::Login { family, version }, Some(user), Some(expires_at)) => {
+                self.revocations.concern(user, family, *version, expires_at)
+            }
+            (Credential::ApiKey { id }, _, _) => !self.api_keys.contains(id),
+            (Credential::Login { .. } | Credential::None | Credential::Issuer, _, _) => false,
         }
     }
 
@@ -104,7 +128,10 @@ impl Authenticator {
         if token.starts_with(api_keys::PREFIX) {
             return self.api_keys.verify(token, now);
         }
-        let ours = self.by_own_token(token, now);
+        let ours = match self.by_own_token(token, now) {
+            Err(AuthError::WrongType) => self.by_subject_token(token, now),
+            ours => ours,
+        };
         match (&self.issuer, &ours) {
             (Some(issuer), Err(AuthError::BadSignature | AuthError::WrongType)) => self.by_issuer(issuer, token, now),
             _ => ours,
@@ -113,7 +140,7 @@ impl Authenticator {
 
     fn by_own_token(&self, token: &str, now: Timestamp) -> Result<Principal, AuthError> {
         let claims = self.tokens.verify_access(token, now)?;
-        if self.revocations.concern(&claims) {
+        if self.revocations.concern(&claims.user, &claims.login, claims.version, claims.expires_at) {
             return Err(AuthError::Revoked);
         }
         Ok(Principal {
@@ -121,20 +148,29 @@ impl Authenticator {
             user: Some(claims.user),
             role: claims.role,
             grants: self.grants_of(claims.role),
-            credential: Credential::Login { family: claims.login },
+            credential: Credential::Login { family: claims.login, version: claims.version },
             expires_at: Some(claims.expires_at),
         })
     }
 
+    /// A token that the command line has made with our key.
+    fn by_subject_token(&self, token: &str, now: Timestamp) -> Result<Principal, AuthError> {
+        Ok(self.named_by(self.tokens.verify_for_subject(token, now)?))
+    }
+
     fn by_issuer(&self, issuer: &Issuer, token: &str, now: Timestamp) -> Result<Principal, AuthError> {
-        let claims = issuer.verify(token, now)?;
-        Ok(Principal {
+        Ok(self.named_by(issuer.verify(token, now)?))
+    }
+
+    /// Somebody whom a token names, without an account.
+    fn named_by(&self, claims: IssuerClaims) -> Principal {
+        Principal {
             name: format!("jwt:{}", claims.user).into(),
             user: Some(claims.user),
             role: claims.role,
             grants: claims.grants.unwrap_or_else(|| self.grants_of(claims.role)),
             credential: Credential::Issuer,
             expires_at: Some(claims.expires_at),
-        })
+        }
     }
 }

@@ -8,6 +8,9 @@ pub enum AuthError {
     /// More than one of bearer, `token` and `ticket`.
     #[error("the request carries more than one credential")]
     TwoCredentials,
+    /// In the query, where the operator does not take any.
+    #[error("this server takes no token in the query: use a ticket, or the Authorization header")]
+    NotInQuery,
     /// Longer than the bound.
     #[error("the token is longer than {TOKEN_BYTES_MAX} bytes or its header is too long")]
     TooLong,

@@ -177,7 +177,7 @@ fn login() -> Login {
         id: "login".into(),
         user: "ada".into(),
         generation: 0,
-        expires_at: Tokens::login_end(now()),
+        expires_at: own_tokens().login_end(now()),
         revoked_at: None,
     }
 }
@@ -189,7 +189,7 @@ fn good_tokens_are_accepted() {
     for token in [own(&own_claims()), own_tokens().issue_access(&user(), "login", now())] {
         let ada = door.present(&token).expect("it is ours");
         assert_eq!((&*ada.name, ada.user.as_deref(), ada.role), ("user:ada", Some("ada"), Role::User));
-        assert_eq!(ada.credential, Credential::Login { family: "login".into() });
+        assert_eq!(ada.credential, Credential::Login { family: "login".into(), version: 1 });
         assert_eq!(ada.expires_at, Some(Timestamp((NOW + 900) * 1_000_000)));
         assert!(ada.grants.subscribe.allow(&ChannelName::parse("lobby").expect("a channel")));
     }

@@ -197,7 +197,7 @@ impl Claims {
     }
 }
 
-fn subject(sub: Option<&str>) -> Result<Arc<str>, AuthError> {
+pub(super) fn subject(sub: Option<&str>) -> Result<Arc<str>, AuthError> {
     let sub = sub.ok_or(AuthError::MissingClaim("sub"))?;
     if sub.len() > TOKEN_SUBJECT_BYTES_MAX || ChannelName::of_user(sub).is_err() {
         return Err(AuthError::BadClaim("sub"));

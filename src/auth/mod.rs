@@ -15,6 +15,7 @@ mod principal;
 pub mod revocations;
 pub mod secrets;
 pub mod setup;
+pub mod subject_tokens;
 pub mod throttle;
 pub mod tickets;
 pub mod tokens;

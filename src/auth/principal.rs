@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use santral_core::entry::Timestamp;
+use santral_core::entry::{Sender, Timestamp};
 use santral_core::grants::Grants;
 use santral_schema::access::Role;
 
@@ -15,6 +15,8 @@ pub enum Credential {
     Login {
         /// The family's id.
         family: Arc<str>,
+        /// The user's token version: a change of the account raises it.
+        version: i64,
     },
     /// A token of the operator's own issuer.
     Issuer,
@@ -44,6 +46,12 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// What receivers learn of who published.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        Sender { user: self.user.clone(), connection: None }
+    }
+
     /// Somebody who did not say who they are, with these rights.
     #[must_use]
     pub fn anonymous(grants: Arc<Grants>) -> Self {

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use santral_core::entry::Timestamp;
-use santral_core::limits::{ACCESS_TOKEN_LIFETIME, REVOCATIONS_MAX};
-
-use super::tokens::AccessClaims;
+use santral_core::limits::{ACCESS_TOKEN_LIFETIME_MAX, REVOCATIONS_MAX};
 
 /// Ended logins, and the version that a user's tokens must have at least.
 pub struct Revocations {
@@ -22,8 +20,8 @@ pub struct Revocations {
 struct Inner {
     logins: HashMap<Arc<str>, Timestamp>,
     users: HashMap<Arc<str>, (i64, Timestamp)>,
-    /// Tokens issued up to this second are not accepted whosever they are.
-    issued_floor: i64,
+    /// Tokens that end up to then are not accepted whosever they are.
+    expiry_floor: Timestamp,
 }
 
 impl Default for Revocations {
@@ -34,16 +32,15 @@ impl Default for Revocations {
 
 impl Revocations {
     fn with_capacity(capacity: usize) -> Self {
-        let inner = Inner { logins: HashMap::new(), users: HashMap::new(), issued_floor: 0 };
+        let inner = Inner { logins: HashMap::new(), users: HashMap::new(), expiry_floor: Timestamp(i64::MIN) };
         Self { inner: RwLock::new(inner), capacity }
     }
 
     /// Since when something must have been taken back to matter at `now`: older tokens have expired.
     #[must_use]
     pub fn relevant_since(now: Timestamp) -> Timestamp {
-        let lifetime = i64::try_from(ACCESS_TOKEN_LIFETIME.as_micros()).unwrap_or(i64::MAX);
         // Another second, since tokens count whole ones.
-        Timestamp(now.0 - lifetime - 1_000_000)
+        Timestamp(now.0 - lifetime() - 1_000_000)
     }
 
     /// The access tokens of a login are good no more.
@@ -61,13 +58,13 @@ impl Revocations {
         (*known, *at) = ((*known).max(version), now);
     }
 
-    /// Whether a token was taken back.
+    /// Whether an access token of this user, login and version that ends then was taken back.
     #[must_use]
-    pub fn concern(&self, claims: &AccessClaims) -> bool {
+    pub fn concern(&self, user: &str, login: &str, version: i64, expires_at: Timestamp) -> bool {
         let inner = self.inner.read();
-        claims.issued_at <= inner.issued_floor
-            || inner.logins.contains_key(&claims.login)
-            || inner.users.get(&claims.user).is_some_and(|(version, _)| claims.version < *version)
+        expires_at <= inner.expiry_floor
+            || inner.logins.contains_key(login)
+            || inner.users.get(user).is_some_and(|(first_good, _)| version < *first_good)
     }
 }
 
@@ -81,26 +78,30 @@ impl Inner {
         self.users.retain(|_, (_, at)| *at >= since);
         if self.logins.len() + self.users.len() >= capacity {
             log::warn!("{capacity} logins and users were revoked at once; every access token has to be refreshed");
-            self.issued_floor = now.0.div_euclid(1_000_000);
+            // Every token that was issued up to now ends up to then.
+            self.expiry_floor = Timestamp(now.0 + lifetime());
             self.logins.clear();
             self.users.clear();
         }
     }
 }
 
+/// How long an access token is good at most, in microseconds.
+fn lifetime() -> i64 {
+    i64::try_from(ACCESS_TOKEN_LIFETIME_MAX.as_micros()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn claims(user: &str, login: &str, version: i64, issued_at: i64) -> AccessClaims {
-        AccessClaims {
-            user: user.into(),
-            login: login.into(),
-            version,
-            issued_at,
-            role: santral_schema::access::Role::User,
-            expires_at: Timestamp(i64::MAX),
-        }
+    fn seconds(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1_000_000)
+    }
+
+    /// Whether a token is taken back that was issued in this second.
+    fn is_revoked(revocations: &Revocations, user: &str, login: &str, version: i64, issued: i64) -> bool {
+        revocations.concern(user, login, version, Timestamp(seconds(issued).0 + lifetime()))
     }
 
     #[test]
@@ -109,26 +110,25 @@ mod tests {
         revocations.revoke_login("phone".into(), Timestamp(1));
         revocations.revoke_user("bob".into(), 3, Timestamp(1));
         revocations.revoke_user("bob".into(), 2, Timestamp(2));
-        assert!(revocations.concern(&claims("ada", "phone", 0, 100)));
-        assert!(!revocations.concern(&claims("ada", "desk", 0, 100)));
-        assert!(revocations.concern(&claims("bob", "desk", 2, 100)));
-        assert!(!revocations.concern(&claims("bob", "desk", 3, 100)));
+        assert!(is_revoked(&revocations, "ada", "phone", 0, 100));
+        assert!(!is_revoked(&revocations, "ada", "desk", 0, 100));
+        assert!(is_revoked(&revocations, "bob", "desk", 2, 100));
+        assert!(!is_revoked(&revocations, "bob", "desk", 3, 100));
     }
 
     #[test]
     fn a_full_memory_forgets_only_what_has_expired_and_else_wants_fresh_tokens() {
-        let seconds = |seconds: i64| Timestamp(seconds * 1_000_000);
         let revocations = Revocations::with_capacity(2);
         revocations.revoke_login("old".into(), seconds(0));
-        revocations.revoke_login("a".into(), seconds(1_000));
-        revocations.revoke_login("b".into(), seconds(1_001));
-        assert!(!revocations.concern(&claims("u", "old", 0, 1_000)), "its tokens have expired by themselves");
-        assert!(!revocations.concern(&claims("u", "c", 0, 1_000)));
-        revocations.revoke_login("d".into(), seconds(1_002));
+        revocations.revoke_login("a".into(), seconds(4_000));
+        revocations.revoke_login("b".into(), seconds(4_001));
+        assert!(!is_revoked(&revocations, "u", "old", 0, 4_000), "its tokens have expired by themselves");
+        assert!(!is_revoked(&revocations, "u", "c", 0, 4_000));
+        revocations.revoke_login("d".into(), seconds(4_002));
         for login in ["a", "b", "c", "d"] {
-            assert!(revocations.concern(&claims("u", login, 0, 1_002)), "{login}");
+            assert!(is_revoked(&revocations, "u", login, 0, 4_002), "{login}");
         }
-        assert!(!revocations.concern(&claims("u", "c", 0, 1_003)), "a fresh token was checked by the store");
-        assert!(revocations.concern(&claims("u", "d", 0, 1_003)));
+        assert!(!is_revoked(&revocations, "u", "c", 0, 4_003), "a fresh token was checked by the store");
+        assert!(is_revoked(&revocations, "u", "d", 0, 4_003));
     }
 }

@@ -124,6 +124,12 @@ impl TokenKey {
         }
     }
 
+    /// Whether it is this secret.
+    #[must_use]
+    pub fn is(&self, secret: &Secret) -> bool {
+        self.0 == *secret
+    }
+
     /// The secret, for the one who signs.
     pub(super) fn bytes(&self) -> &[u8] {
         self.0.reveal().as_bytes()

@@ -11,23 +11,17 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use santral_core::limits::LOGIN_BUDGETS_MAX;
-
-/// Attempts at one account from one address: five, then one in ten seconds.
-const PAIR: Quota = Quota { burst: 5, interval: Duration::from_secs(10) };
-
-/// Failed attempts at one account from anywhere before the siege rule applies.
-const ACCOUNT: Quota = Quota { burst: 50, interval: Duration::from_secs(5) };
+use santral_core::limits::{LOGIN_ATTEMPTS_PER_MINUTE, LOGIN_BUDGETS_MAX};
 
 /// Attempts at one account from one address while the account is under siege.
 const SIEGE: Quota = Quota { burst: 1, interval: Duration::from_secs(60) };
 
-/// Failed attempts from one address at any accounts: an office behind one address has typing errors.
-const ADDRESS: Quota = Quota { burst: 50, interval: Duration::from_secs(2) };
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// How often a full table is searched for what can be forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -79,22 +73,48 @@ struct Budget {
     swept_at: Option<Instant>,
 }
 
+impl Quota {
+    /// Attempts at one account from one address: half a minute's worth at once.
+    fn of_pair(per_minute: NonZeroU32) -> Self {
+        Self { burst: per_minute.get().div_ceil(2), interval: MINUTE / per_minute.get() }
+    }
+
+    /// Failed attempts at one account from anywhere before the siege rule applies.
+    fn of_account(per_minute: NonZeroU32) -> Self {
+        Self { burst: per_minute.get().saturating_mul(5), interval: MINUTE * 5 / 6 / per_minute.get() }
+    }
+
+    /// Failed attempts from one address at any accounts: an office behind one address has typing errors.
+    fn of_address(per_minute: NonZeroU32) -> Self {
+        Self { burst: per_minute.get().saturating_mul(5), interval: MINUTE / 3 / per_minute.get() }
+    }
+}
+
 impl Default for LoginThrottle {
     fn default() -> Self {
-        Self::with_capacity(LOGIN_BUDGETS_MAX)
+        Self::with_capacity(LOGIN_BUDGETS_MAX, LOGIN_ATTEMPTS_PER_MINUTE)
     }
 }
 
 impl LoginThrottle {
-    fn with_capacity(capacity: usize) -> Self {
+    fn with_capacity(capacity: usize, per_minute: u32) -> Self {
+        let per_minute = NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN);
         let budget = |quota| Budget { quota, capacity, whole_at: HashMap::new(), swept_at: None };
         let budgets = Budgets {
-            pairs: budget(PAIR),
-            accounts: budget(ACCOUNT),
+            pairs: budget(Quota::of_pair(per_minute)),
+            accounts: budget(Quota::of_account(per_minute)),
             sieges: budget(SIEGE),
-            addresses: budget(ADDRESS),
+            addresses: budget(Quota::of_address(per_minute)),
         };
         Self { hasher: RandomState::new(), budgets: Mutex::new(budgets) }
+    }
+
+    /// Changes how many attempts a minute one account has from one address; the wider budgets grow along.
+    pub fn set_attempts(&self, per_minute: NonZeroU32) {
+        let mut budgets = self.budgets.lock();
+        budgets.pairs.quota = Quota::of_pair(per_minute);
+        budgets.accounts.quota = Quota::of_account(per_minute);
+        budgets.addresses.quota = Quota::of_address(per_minute);
     }
 
     /// Lets an attempt through and charges it, or says when to come back.
@@ -197,8 +217,8 @@ mod tests {
         let clock = Clock::new();
         assert_eq!(clock.admitted("ada", "192.0.2.1", 0, 1_000), 5);
         let refused = clock.0.admit("ada", "192.0.2.1", clock.1 + Duration::from_secs(4)).err();
-        assert_eq!(refused, Some(Throttled { retry_after: Duration::from_secs(6) }));
-        assert_eq!(clock.admitted("ada", "192.0.2.1", 10, 1_000), 1, "the next one after the promised time");
+        assert_eq!(refused, Some(Throttled { retry_after: Duration::from_secs(2) }));
+        assert_eq!(clock.admitted("ada", "192.0.2.1", 6, 1_000), 1, "the next one after the promised time");
         assert_eq!(clock.admitted("ada", "192.0.2.2", 10, 1), 1, "the owner, elsewhere");
         assert_eq!(clock.admitted("bob", "192.0.2.1", 10, 1), 1, "somebody else behind the same address");
     }
@@ -243,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_memory_is_bounded_and_comes_back() {
-        let throttle = LoginThrottle::with_capacity(10);
+        let throttle = LoginThrottle::with_capacity(10, 10);
         let start = Instant::now();
         let admitted = |second, account: String, address: String| {
             throttle.admit(&account, &address, start + Duration::from_secs(second)).is_ok()

@@ -4,6 +4,8 @@
 //! present one. Neither is ever stored.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -11,7 +13,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use serde::{Deserialize, Serialize};
 
 use santral_core::entry::Timestamp;
-use santral_core::limits::{ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME, TOKEN_LEEWAY_SECONDS};
+use santral_core::limits::{
+    ACCESS_TOKEN_LIFETIME, ACCESS_TOKEN_LIFETIME_MAX, REFRESH_TOKEN_LIFETIME, TOKEN_LEEWAY_SECONDS,
+};
 use santral_schema::access::Role;
 
 use super::error::AuthError;
@@ -20,7 +24,7 @@ use super::secrets::TokenKey;
 use crate::ports::accounts::{Login, User};
 
 /// Issuer and audience of our own tokens.
-const OURSELVES: &str = "santral";
+pub(super) const OURSELVES: &str = "santral";
 
 /// Media type of an access token (RFC 9068, section 2.1).
 const ACCESS: &str = "at+jwt";
@@ -32,6 +36,8 @@ const REFRESH: &str = "rt+jwt";
 pub struct Tokens {
     encoding: EncodingKey,
     verifying: VerifyingKey,
+    access_seconds: AtomicI64,
+    refresh_seconds: AtomicI64,
 }
 
 /// What an access token of ours says, verified.
@@ -45,8 +51,6 @@ pub struct AccessClaims {
     pub version: i64,
     /// The login from which the token descends.
     pub login: Arc<str>,
-    /// When it was issued, in seconds since the Unix epoch.
-    pub issued_at: i64,
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -98,12 +102,37 @@ impl Tokens {
     pub fn new(key: &TokenKey) -> Self {
         let verifying =
             VerifyingKey { id: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(key.bytes()) };
-        Self { encoding: EncodingKey::from_secret(key.bytes()), verifying }
+        Self {
+            encoding: EncodingKey::from_secret(key.bytes()),
+            verifying,
+            access_seconds: AtomicI64::new(whole_seconds(ACCESS_TOKEN_LIFETIME)),
+            refresh_seconds: AtomicI64::new(whole_seconds(REFRESH_TOKEN_LIFETIME)),
+        }
+    }
+
+    /// Changes how long the tokens are good that are issued from now on.
+    pub fn set_lifetimes(&self, access: Duration, refresh: Duration) {
+        self.access_seconds.store(whole_seconds(access), Ordering::Relaxed);
+        self.refresh_seconds.store(whole_seconds(refresh), Ordering::Relaxed);
+    }
+
+    /// Seconds for which an access token is good that is issued now.
+    #[must_use]
+    pub fn access_seconds(&self) -> u64 {
+        self.access_seconds.load(Ordering::Relaxed).unsigned_abs()
     }
 
     /// An access token for a user's login.
     #[must_use]
     pub fn issue_access(&self, user: &User, login: &str, now: Timestamp) -> String {
+        self.issue_access_for(Duration::from_secs(self.access_seconds()), user, login, now)
+    }
+
+    /// The same for another time; never for a longer one than the bound, since what is revoked is remembered for
+    /// [`ACCESS_TOKEN_LIFETIME_MAX`] only.
+    #[must_use]
+    pub fn issue_access_for(&self, lifetime: Duration, user: &User, login: &str, now: Timestamp) -> String {
+        let lifetime = lifetime.min(ACCESS_TOKEN_LIFETIME_MAX);
         let issued = NumericDate::of(now);
         self.sign(
             ACCESS,
@@ -115,7 +144,7 @@ impl Tokens {
                 ver: user.token_version,
                 sid: login.to_owned(),
                 iat: issued.0,
-                exp: Some(NumericDate(issued.0 + whole_seconds(ACCESS_TOKEN_LIFETIME))),
+                exp: Some(NumericDate(issued.0 + whole_seconds(lifetime))),
                 nbf: None,
             },
         )
@@ -139,8 +168,8 @@ impl Tokens {
 
     /// When a login ends that is begun or refreshed now.
     #[must_use]
-    pub fn login_end(now: Timestamp) -> Timestamp {
-        NumericDate(NumericDate::of(now).0 + whole_seconds(REFRESH_TOKEN_LIFETIME)).to_timestamp()
+    pub fn login_end(&self, now: Timestamp) -> Timestamp {
+        NumericDate(NumericDate::of(now).0 + self.refresh_seconds.load(Ordering::Relaxed)).to_timestamp()
     }
 
     /// Verifies an access token. Whether it was revoked is another question.
@@ -157,7 +186,6 @@ impl Tokens {
             role: claims.role,
             version: claims.ver,
             login: claims.sid.into(),
-            issued_at: claims.iat,
             expires_at,
         })
     }
@@ -173,7 +201,7 @@ impl Tokens {
         Ok(RefreshClaims { user: claims.sub.into(), login: claims.sid.into(), generation: claims.r#gen })
     }
 
-    fn verify<T: serde::de::DeserializeOwned>(&self, kind: &str, token: &str) -> Result<T, AuthError> {
+    pub(super) fn verify<T: serde::de::DeserializeOwned>(&self, kind: &str, token: &str) -> Result<T, AuthError> {
         let token = Unverified::parse(token)?;
         if token.kind().as_deref() != Some(kind) {
             return Err(AuthError::WrongType);
@@ -181,7 +209,7 @@ impl Tokens {
         token.verify([&self.verifying])
     }
 
-    fn sign(&self, typ: &'static str, claims: &impl Serialize) -> String {
+    pub(super) fn sign(&self, typ: &'static str, claims: &impl Serialize) -> String {
         let part = |json: Result<Vec<u8>, serde_json::Error>| {
             BASE64_URL_SAFE_NO_PAD.encode(json.expect("strings and numbers always serialize"))
         };
@@ -211,7 +239,7 @@ pub(super) fn check_start(nbf: Option<NumericDate>, now: Timestamp) -> Result<()
     if has_come { Ok(()) } else { Err(AuthError::NotYet) }
 }
 
-fn check_party(iss: &str, aud: &str) -> Result<(), AuthError> {
+pub(super) fn check_party(iss: &str, aud: &str) -> Result<(), AuthError> {
     if iss != OURSELVES {
         return Err(AuthError::WrongIssuer);
     }
@@ -221,6 +249,6 @@ fn check_party(iss: &str, aud: &str) -> Result<(), AuthError> {
     Ok(())
 }
 
-fn whole_seconds(duration: std::time::Duration) -> i64 {
+pub(super) fn whole_seconds(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

@@ -119,13 +119,16 @@ keys! {
     live user_presence: Patterns = ChannelPatterns, Default::Text("public:*");
 
     /// How long an access token is good; a stream ends with its token unless it presents a new one.
-    live access_token_lifetime: Duration = Span { min: MINUTE, max: HOUR }, Default::Span(limits::ACCESS_TOKEN_LIFETIME);
+    live access_token_lifetime: Duration = Span { min: MINUTE, max: limits::ACCESS_TOKEN_LIFETIME_MAX },
+        Default::Span(limits::ACCESS_TOKEN_LIFETIME);
 
     /// How long a login lasts without being used.
     live refresh_token_lifetime: Duration = Span { min: HOUR, max: DAY.saturating_mul(365) },
         Default::Span(limits::REFRESH_TOKEN_LIFETIME);
 
-    /// Passwords that may be tried a minute for one account, and from one address.
+    /// Passwords that may be tried a minute at one account from one address; right ones are not counted.
+    /// Three times as many from one address at all accounts, and from everywhere at one account: beyond that
+    /// each address has one attempt a minute there, so nobody can lock anybody out.
     live login_attempts_per_minute: NonZeroU32 = Positive(Whole { min: 1, max: 10_000, unit: "attempts a minute" }),
         Default::Number(limits::LOGIN_ATTEMPTS_PER_MINUTE as u64);
 
@@ -163,6 +166,10 @@ keys! {
             ("x-real-ip", ForwardedHeader::XRealIp),
         ]),
         Default::Text("x-forwarded-for");
+
+    /// Addresses to which the limits per address do not apply; by default this machine.
+    /// A proxy that is not trusted hides all its clients behind one address: name it here, or better there.
+    live unlimited_addresses: Vec<IpNet> = ListOf { item: Network, min: 0 }, Default::Text("127.0.0.0/8,::1/128");
 
     /// Requests a second from one address, or one IPv6 network of 64 bits.
     live rate_per_address: NonZeroU32 = Positive(Whole { min: 1, max: 1_000_000, unit: "requests a second" }),

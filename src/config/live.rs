@@ -298,7 +298,10 @@ mod tests {
                 vec![json!("nonsense"), json!(""), json!(1), json!([shape.choices[0]])],
             ),
             SettingKind::List => {
-                let item = shape.choices.first().map_or("*", String::as_str);
+                // What stands in the default is good; where nothing stands there, a star is.
+                let usual = key.default.shown();
+                let usual = usual.split(',').next().filter(|item| !item.is_empty()).unwrap_or("*");
+                let item = shape.choices.first().map_or(usual, String::as_str);
                 (
                     vec![json!([item]), json!(item)],
                     vec![json!(1), json!(true), json!([1]), json!(["a,b"]), json!("a b")],

@@ -100,6 +100,22 @@ pub enum ForwardedHeader {
     XRealIp,
 }
 
+impl ForwardedHeader {
+    /// Every header that may be named.
+    pub const ALL: [Self; 4] = [Self::XForwardedFor, Self::Forwarded, Self::CfConnectingIp, Self::XRealIp];
+
+    /// The header's name in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+            Self::CfConnectingIp => "cf-connecting-ip",
+            Self::XRealIp => "x-real-ip",
+        }
+    }
+}
+
 impl Config {
     /// Whether everybody may follow and publish everything; admins close what is open by itself.
     #[must_use]

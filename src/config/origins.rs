@@ -12,8 +12,8 @@ pub enum OriginPattern {
     Exact(String),
     /// `https://*.example.com`: a whole label in front of the rest, never more than one and never none.
     Label {
-        /// `https://` or `http://`.
-        scheme: &'static str,
+        /// `https://`, say.
+        scheme: String,
         /// What follows the label: `.example.com`, perhaps with a port.
         rest: String,
     },
@@ -27,12 +27,12 @@ impl OriginPattern {
             return Some(Self::Any);
         }
         let text = text.to_ascii_lowercase();
-        let (scheme, authority) =
-            SCHEMES.iter().find_map(|(scheme, port)| Some(((*scheme, *port), text.strip_prefix(scheme)?)))?;
-        let (scheme, default_port) = scheme;
+        let (scheme, authority) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme))?;
+        let default_port = USUAL_PORTS.iter().find(|(usual, _)| *usual == scheme).map(|(_, port)| *port);
+        let scheme = format!("{scheme}://");
         let (host, port) = split_port(authority)?;
         // Browsers leave the usual port out.
-        let port = port.filter(|port| *port != default_port).map(|port| format!(":{port}")).unwrap_or_default();
+        let port = port.filter(|port| Some(*port) != default_port).map(|port| format!(":{port}")).unwrap_or_default();
         if let Some(domain) = host.strip_prefix("*.") {
             // `https://*.com` would be everybody.
             let is_domain = is_host_name(domain) && domain.contains('.') && !ends_in_number(domain);
@@ -48,7 +48,7 @@ impl OriginPattern {
             Self::Any => true,
             Self::Exact(allowed) => allowed == origin,
             Self::Label { scheme, rest } => {
-                let label = origin.strip_prefix(scheme).and_then(|origin| origin.strip_suffix(rest.as_str()));
+                let label = origin.strip_prefix(scheme.as_str()).and_then(|origin| origin.strip_suffix(rest.as_str()));
                 label.is_some_and(is_label)
             }
         }
@@ -99,8 +99,14 @@ fn ends_in_number(domain: &str) -> bool {
     domain.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The schemes that pages have, with their usual ports.
-const SCHEMES: [(&str, u16); 2] = [("https://", 443), ("http://", 80)];
+/// RFC 3986, section 3.1. Apps have schemes of their own, such as `capacitor://localhost`.
+fn is_scheme(scheme: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte);
+    scheme.starts_with(|letter: char| letter.is_ascii_lowercase()) && scheme.bytes().all(allowed)
+}
+
+/// Ports that go without saying.
+const USUAL_PORTS: [(&str, u16); 2] = [("https", 443), ("http", 80)];
 
 /// RFC 1035, section 2.3.4.
 const HOST_BYTES_MAX: usize = 253;
@@ -122,6 +128,7 @@ mod tests {
             ("http://[::1]", "http://[::1]"),
             ("https://*.example.com:8443", "https://*.example.com:8443"),
             ("*", "*"),
+            ("capacitor://localhost", "capacitor://localhost"),
         ] {
             assert_eq!(OriginPattern::parse(text).map(|origin| origin.to_string()).as_deref(), Some(shown));
         }
@@ -129,7 +136,8 @@ mod tests {
             "",
             "null",
             "app.example.com",
-            "ftp://example.com",
+            "://example.com",
+            "1s://example.com",
             "https://",
             "https://example.com/",
             "https://example.com/path",

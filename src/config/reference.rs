@@ -110,7 +110,7 @@ file that only the server can read.
 | code | meaning |
 |---|---|
 | 0 | done; a server was asked to stop and did |
-| 1 | `healthcheck`: the server is not ready, or could not be asked |
+| 1 | `healthcheck`: the server is not ready, or could not be asked; `doctor`: something failed; `create-admin`, `token`: refused |
 | 64 | the command line cannot be read: unknown flag or command |
 | 69 | the server could not start or go on: address in use, database unreachable; `migrate`: database unreachable |
 | 70 | what should not happen: no thread could be started for the log |

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use santral_core::limits::BODY_DEADLINE;
 
 use super::problem::ApiError;
+use crate::transport::detach::Ticket;
 
 /// Reads a whole JSON body as text.
 ///
@@ -34,10 +35,46 @@ pub async fn read_json_text(
     // A small body has come with its head, and then needs no timer.
     let bytes = match futures_util::poll!(body.as_mut()) {
         Poll::Ready(bytes) => bytes?,
-        Poll::Pending => actix_rt::time::timeout(BODY_DEADLINE, body).await.map_err(|_| ApiError::BodyTimeout)??,
+        Poll::Pending => {
+            let ticket = request.conn_data::<Ticket>().cloned().unwrap_or_default();
+            ticket.set_waiting(true);
+            let read = actix_rt::time::timeout(BODY_DEADLINE, body).await;
+            ticket.set_waiting(false);
+            read.map_err(|_| ApiError::BodyTimeout)??
+        }
     };
     let text = String::from_utf8(bytes.into()).map_err(|_| ApiError::InvalidJson("it is not UTF-8".to_owned()))?;
     Ok(BodyText(text))
+}
+
+/// Reads a JSON body that must be an object.
+///
+/// # Errors
+/// See [`read_json_text`] and [`BodyText::parse_object`].
+pub async fn read_object<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    bytes_max: usize,
+) -> Result<T, ApiError> {
+    read_json_text(request, payload, bytes_max).await?.parse_object()
+}
+
+/// Reads a JSON body that must be an object, or may be absent altogether.
+///
+/// # Errors
+/// See [`read_object`].
+pub async fn read_optional_object<T: DeserializeOwned + Default>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    bytes_max: usize,
+) -> Result<T, ApiError> {
+    // RFC 9112, section 6.3: without either header, or with a length of 0, there is no body.
+    let headers = request.headers();
+    let is_empty = headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
+    match is_empty && !headers.contains_key(header::TRANSFER_ENCODING) {
+        true => Ok(T::default()),
+        false => read_object(request, payload, bytes_max).await,
+    }
 }
 
 /// A body that is UTF-8 within its bound.

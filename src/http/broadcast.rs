@@ -4,8 +4,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use santral_core::entry::Sender;
-use santral_core::grants::Grants;
 use santral_core::limits::PUBLISH_BODY_BYTES_MAX;
 use santral_schema::grammar;
 use santral_schema::publish::{PublishItem, Receipt};
@@ -66,14 +64,14 @@ pub async fn post(
     request: HttpRequest,
     payload: web::Payload,
     shard: web::Data<LocalShard>,
+    caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
     let query: BroadcastQuery = query::parse(&request)?;
     let body = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?;
     let hub = shard.hub();
     let message = Message::parse(query.into_item(body.parse()?), hub.config.load().message_bytes_max)?;
     let key = idempotency_key(&request)?;
-    let principal = Principal::anonymous(Grants::all());
-    let mut receipts = publish::publish(&shard, &principal, &Sender::default(), vec![message], key).await?;
+    let mut receipts = publish::publish(&shard, &caller, &caller.sender(), vec![message], key).await?;
     Ok(HttpResponse::Ok().json(receipts.pop()))
 }
 

@@ -9,6 +9,7 @@ use utoipa::IntoParams;
 
 use super::problem::ApiError;
 use super::query;
+use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
 use crate::service::channels::{self, HistoryOrder};
 
@@ -24,6 +25,7 @@ struct ListQuery {
     #[param(value_type = Option<grammar::ChannelName>)]
     cursor: Option<String>,
     /// Most channels to return, 1 to 1,000; 100 if not given. Beyond that the nearest of these is taken.
+    #[serde(default, deserialize_with = "query::optional_number")]
     limit: Option<usize>,
 }
 
@@ -38,6 +40,7 @@ struct HistoryQuery {
     #[param(value_type = Option<grammar::Position>)]
     since: Option<String>,
     /// Most entries to return, 1 to 1,000; 100 if not given. Beyond that the nearest of these is taken.
+    #[serde(default, deserialize_with = "query::optional_number")]
     limit: Option<usize>,
 }
 
@@ -60,9 +63,13 @@ struct PresenceQuery {}
     responses((status = 200, description = "A page of channels in the order of their names.", body = ChannelList)),
     security((), ("bearer" = [])),
 )]
-pub async fn list(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<HttpResponse, ApiError> {
+pub async fn list(
+    request: HttpRequest,
+    shard: web::Data<LocalShard>,
+    caller: web::ReqData<Principal>,
+) -> Result<HttpResponse, ApiError> {
     let query: ListQuery = query::parse(&request)?;
-    Ok(HttpResponse::Ok().json(channels::list(shard.hub(), query.prefix, query.cursor, query.limit).await?))
+    Ok(HttpResponse::Ok().json(channels::list(shard.hub(), &caller, query.prefix, query.cursor, query.limit).await?))
 }
 
 /// `GET /api/channels/{channel}/history`.
@@ -84,10 +91,11 @@ pub async fn history(
     request: HttpRequest,
     channel: web::Path<String>,
     shard: web::Data<LocalShard>,
+    caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
     let query: HistoryQuery = query::parse(&request)?;
     let order = HistoryOrder { before: query.before, since: query.since, limit: query.limit };
-    Ok(HttpResponse::Ok().json(channels::history(shard.hub(), &channel, order).await?))
+    Ok(HttpResponse::Ok().json(channels::history(shard.hub(), &caller, &channel, order).await?))
 }
 
 /// `GET /api/channels/{channel}/presence`.
@@ -109,7 +117,8 @@ pub async fn presence(
     request: HttpRequest,
     channel: web::Path<String>,
     shard: web::Data<LocalShard>,
+    caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
     let PresenceQuery {} = query::parse(&request)?;
-    Ok(HttpResponse::Ok().json(channels::presence(shard.hub(), &channel).await?))
+    Ok(HttpResponse::Ok().json(channels::presence(shard.hub(), &caller, &channel).await?))
 }

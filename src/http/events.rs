@@ -4,20 +4,23 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use santral_core::grants::Grants;
 use santral_core::limits::BODY_BYTES_MAX;
 use santral_schema::grammar;
 use santral_schema::reason::DisconnectReason;
 use santral_schema::sessions::{StreamFormat, StreamRequest};
 use utoipa::{IntoParams, ToSchema};
 
+use super::access::Gate;
 use super::problem::ApiError;
-use super::{body, query};
+use super::{body, peer, query};
 use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
 use crate::service::Refusal;
 use crate::service::streams::{self, StreamOrder};
 use crate::transport::sse;
+
+/// Where streams are opened.
+pub const PATH: &str = "/api/events";
 
 /// The query of `GET /api/events`; the words of [`StreamRequest`].
 #[derive(Debug, Deserialize, IntoParams)]
@@ -50,6 +53,11 @@ struct EventsQuery {
     pad: bool,
     /// Name of an SDK: it understands error statuses, which a browser's EventSource does not.
     client: Option<String>,
+    /// Read by the gate before anything else.
+    #[serde(rename = "token")]
+    _token: Option<String>,
+    #[serde(rename = "ticket")]
+    _ticket: Option<String>,
 }
 
 /// One event of a stream (WHATWG HTML, section 9.2). Stands for the frames in the description of the API.
@@ -90,7 +98,12 @@ struct StreamEvent {
     ),
     security((), ("bearer" = []), ("token" = []), ("ticket" = [])),
 )]
-pub async fn get(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<HttpResponse, ApiError> {
+pub async fn get(
+    request: HttpRequest,
+    shard: web::Data<LocalShard>,
+    gate: web::Data<Gate>,
+    caller: web::ReqData<Principal>,
+) -> Result<HttpResponse, ApiError> {
     let query: EventsQuery = query::parse(&request)?;
     let wanted = StreamRequest {
         channels: query::split_lists(query.channel),
@@ -102,7 +115,7 @@ pub async fn get(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<H
         pad: query.pad,
         client: query.client,
     };
-    open(&request, &shard, wanted).await
+    open(&request, &shard, &gate, &caller, wanted).await
 }
 
 /// `POST /api/events`, for lists that are too long for a URL.
@@ -130,29 +143,48 @@ pub async fn post(
     request: HttpRequest,
     payload: web::Payload,
     shard: web::Data<LocalShard>,
+    gate: web::Data<Gate>,
+    caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = body::read_json_text(&request, payload, STREAM_BODY_BYTES_MAX).await?.parse_object()?;
-    open(&request, &shard, wanted).await
+    open(&request, &shard, &gate, &caller, wanted).await
 }
 
 /// A thousand names of 128 bytes fit.
 const STREAM_BODY_BYTES_MAX: usize = 10 * BODY_BYTES_MAX;
 
-async fn open(request: &HttpRequest, shard: &LocalShard, mut wanted: StreamRequest) -> Result<HttpResponse, ApiError> {
+async fn open(
+    request: &HttpRequest,
+    shard: &LocalShard,
+    gate: &Gate,
+    principal: &Principal,
+    mut wanted: StreamRequest,
+) -> Result<HttpResponse, ApiError> {
     // The header is what the browser itself has seen last, so it wins over the page's own URL.
     if let Some(id) = last_event_id(request.headers()) {
         wanted.last_event_id = Some(id);
     }
     let is_native = is_native_event_source(request.headers(), wanted.client.as_deref());
-    let principal = Principal::anonymous(Grants::all());
-    let order = StreamOrder::parse(wanted, &principal)?;
-    match streams::open(shard, &principal, order).await {
-        Ok(opening) => Ok(sse::respond(request, shard, opening)),
+    let order = StreamOrder::parse(wanted, principal)?;
+    let peer = peer::of(request);
+    match streams::open(shard, principal, &peer, order).await {
+        Ok(opening) if gate.still_admits(principal, peer.address.ip) => Ok(sse::respond(request, shard, opening)),
+        Ok(opening) => {
+            streams::give_up(shard, opening);
+            Err(ApiError::InvalidToken(None))
+        }
         Err(refusal) => match passing_reason(&refusal) {
-            Some(reason) if is_native => Ok(sse::respond_and_close(streams::come_back_later(reason))),
+            Some(reason) if is_native => Err(ApiError::ComeBackLater(reason)),
             Some(_) | None => Err(refusal.into()),
         },
     }
+}
+
+/// Whether a request for a stream comes from a browser's own EventSource.
+#[must_use]
+pub fn asks_natively(request: &HttpRequest) -> bool {
+    let named = request.query_string().split('&').any(|pair| pair.starts_with("client="));
+    request.path() == PATH && !named && is_native_event_source(request.headers(), None)
 }
 
 /// Whether a refusal passes by itself, and what `bye` calls it.
@@ -160,7 +192,7 @@ fn passing_reason(refusal: &Refusal) -> Option<DisconnectReason> {
     if *refusal == Refusal::Draining {
         return Some(DisconnectReason::Draining);
     }
-    (*refusal == Refusal::Full).then_some(DisconnectReason::LimitReached)
+    matches!(refusal, Refusal::Full(_)).then_some(DisconnectReason::LimitReached)
 }
 
 /// A browser's own EventSource gives up for good at any error status; an SDK names itself.

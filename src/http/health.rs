@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use santral_schema::health::{Health, HealthStatus, Liveness, StorageHealth};
 
+use super::access::Gate;
 use crate::hub::Hub;
 use crate::hub::shard_thread::LocalShard;
 use crate::ports::store::StoreError;
@@ -19,8 +20,8 @@ use crate::ports::store::StoreError;
     responses((status = 200, description = "How it does.", body = Health)),
     security(()),
 )]
-pub async fn health(shard: web::Data<LocalShard>) -> HttpResponse {
-    HttpResponse::Ok().json(report(shard.hub()))
+pub async fn health(shard: web::Data<LocalShard>, gate: web::Data<Gate>) -> HttpResponse {
+    HttpResponse::Ok().json(report(shard.hub(), &gate))
 }
 
 /// `GET /health/live`: 200 as long as the process answers. A failing database is no reason to restart it.
@@ -52,15 +53,15 @@ pub async fn live() -> HttpResponse {
     ),
     security(()),
 )]
-pub async fn ready(shard: web::Data<LocalShard>) -> HttpResponse {
-    let report = report(shard.hub());
+pub async fn ready(shard: web::Data<LocalShard>, gate: web::Data<Gate>) -> HttpResponse {
+    let report = report(shard.hub(), &gate);
     match report.status {
         HealthStatus::Ok => HttpResponse::Ok().json(report),
         HealthStatus::Degraded | HealthStatus::Draining => HttpResponse::ServiceUnavailable().json(report),
     }
 }
 
-fn report(hub: &Hub) -> Health {
+fn report(hub: &Hub, gate: &Gate) -> Health {
     let storage = match hub.writer.health() {
         Ok(()) => StorageHealth::Ok,
         Err(StoreError::Busy) => StorageHealth::Busy,
@@ -76,7 +77,7 @@ fn report(hub: &Hub) -> Health {
         status,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         node: hub.options.node.clone(),
-        open: true,
+        open: gate.openness.is_open(),
         storage,
         streams: hub.streams(),
         uptime_seconds: hub.uptime().as_secs(),

@@ -1,72 +1,187 @@
 //! The HTTP edge: routes, one file a resource. A handler extracts, calls one service, maps the result.
 
+pub mod access;
+pub mod api_keys;
+pub mod auth;
 pub mod body;
 pub mod broadcast;
 pub mod channels;
+pub mod client;
+pub mod connections;
 pub mod docs;
+pub mod edge;
 pub mod events;
 pub mod health;
+pub mod logs;
+pub mod measure;
 pub mod openapi;
 pub mod page;
+pub mod peer;
 pub mod problem;
 pub mod publish;
 pub mod query;
 pub mod request_id;
 pub mod sessions;
 pub mod settings;
+pub mod stats;
+pub mod tickets;
+pub mod users;
+
+use std::sync::Arc;
 
 use actix_web::http::{Method, header};
+use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
 use crate::hub::shard_thread::LocalShard;
+use crate::service::accounts::Accounts;
+use crate::service::event_log::EventLog;
+use crate::service::operator::Operator;
+use crate::service::settings::Settings;
+use access::{Access, Gate};
+use edge::Edge;
 use problem::ApiError;
 
-/// Adds every route, served by the shard of this thread.
-pub fn configure(config: &mut web::ServiceConfig, shard: &LocalShard) {
-    config.app_data(web::Data::new(shard.clone()));
-    let resources = [
-        readable("/", page::index),
-        readable("/app.js", page::script),
-        readable("/style.css", page::style),
-        readable("/health", health::health),
-        readable("/health/live", health::live),
-        readable("/health/ready", health::ready),
-        resource("/api/broadcast", [(Method::POST, web::post().to(broadcast::post))]),
-        resource("/api/publish", [(Method::POST, web::post().to(publish::post))]),
-        resource(
-            "/api/events",
-            [(Method::GET, web::get().to(events::get)), (Method::POST, web::post().to(events::post))],
-        ),
-        resource("/api/sessions/{session}/commands", [(Method::POST, web::post().to(sessions::command))]),
-        readable("/api/channels", channels::list),
+/// One thing that can be asked for over HTTP.
+struct Operation {
+    method: Method,
+    path: &'static str,
+    access: Access,
+    route: Route,
+}
+
+/// Every operation. Nothing is served that does not stand here with the access that it asks for.
+#[rustfmt::skip]
+fn table() -> Vec<Operation> {
+    use Access::{Administer, Anyone, Listen, Public, Publish, SignedIn, View, Watch};
+    let operations = [
+        read("/", Public, page::index),
+        read("/app.js", Public, page::script),
+        read("/style.css", Public, page::style),
+        read("/setup", Public, page::setup),
+        read("/setup.js", Public, page::setup_script),
+        read("/health", Public, health::health),
+        read("/health/live", Public, health::live),
+        read("/health/ready", Public, health::ready),
+        vec![operation(Method::POST, "/api/broadcast", Publish, broadcast::post)],
+        vec![operation(Method::POST, "/api/publish", Publish, publish::post)],
+        vec![operation(Method::GET, "/api/events", Listen, events::get)],
+        vec![operation(Method::POST, "/api/events", Listen, events::post)],
+        // The session says whose command it takes.
+        vec![operation(Method::POST, "/api/sessions/{session}/commands", Anyone, sessions::command)],
+        read("/api/channels", Listen, channels::list),
         // A channel's name may hold slashes, so it takes all that stands between.
-        readable("/api/channels/{channel:.+}/history", channels::history),
-        readable("/api/channels/{channel:.+}/presence", channels::presence),
-        readable("/api/openapi.json", openapi::get),
-        readable("/api/docs", docs::index),
-        readable("/api/docs/{file}", docs::file),
+        read("/api/channels/{channel:.+}/history", Listen, channels::history),
+        read("/api/channels/{channel:.+}/presence", Listen, channels::presence),
+        vec![operation(Method::POST, "/auth/register", Public, auth::register)],
+        vec![operation(Method::POST, "/auth/login", Public, auth::login)],
+        vec![operation(Method::POST, "/auth/refresh", Public, auth::refresh)],
+        vec![operation(Method::POST, "/auth/logout", Anyone, auth::logout)],
+        read("/auth/me", SignedIn, auth::me),
+        vec![operation(Method::POST, "/auth/password", SignedIn, auth::password)],
+        // The link that the start printed is the proof.
+        vec![operation(Method::POST, "/api/setup", Public, auth::set_up)],
+        vec![operation(Method::POST, "/api/tickets", SignedIn, tickets::create)],
+        read("/api/users", View, users::list),
+        vec![operation(Method::POST, "/api/users", Administer, users::create)],
+        vec![operation(Method::PATCH, "/api/users/{id}", Administer, users::change)],
+        read("/api/keys", View, api_keys::list),
+        vec![operation(Method::POST, "/api/keys", Administer, api_keys::create)],
+        vec![operation(Method::DELETE, "/api/keys/{id}", Administer, api_keys::revoke)],
+        read("/api/connections", View, connections::list),
+        vec![operation(Method::POST, "/api/connections/actions", Administer, connections::act)],
+        read("/api/connections/{id}", View, connections::detail),
+        vec![operation(Method::DELETE, "/api/connections/{id}", Administer, connections::kick)],
+        read("/api/blocks", View, connections::blocks),
+        vec![operation(Method::DELETE, "/api/blocks/{subject:.+}", Administer, connections::unblock)],
+        read("/api/logs", View, logs::list),
+        vec![operation(Method::DELETE, "/api/logs", Administer, logs::clear)],
+        vec![operation(Method::GET, "/api/logs/stream", View, logs::follow)],
+        vec![operation(Method::GET, "/api/logs/export", View, logs::export)],
+        read("/api/settings", View, settings::list),
+        vec![operation(Method::POST, "/api/settings", Administer, settings::set)],
+        read("/api/settings/history", View, settings::history),
+        read("/api/settings/{key}", View, settings::get),
+        vec![operation(Method::DELETE, "/api/settings/{key}", Administer, settings::remove)],
+        read("/api/stats", View, stats::get),
+        vec![operation(Method::GET, "/api/stats/stream", View, stats::follow)],
+        read("/metrics", Watch, stats::metrics),
+        read("/api/openapi.json", Public, openapi::get),
+        read("/api/docs", Public, docs::index),
+        read("/api/docs/{file}", Public, docs::file),
     ];
-    for resource in resources {
-        config.service(resource);
+    operations.into_iter().flatten().collect()
+}
+
+/// Every operation, for the documents and their tests: method, path, access.
+#[must_use]
+pub fn operations() -> Vec<(Method, &'static str, Access)> {
+    table().into_iter().map(|operation| (operation.method, operation.path, operation.access)).collect()
+}
+
+/// What handlers work with, beside the shard of their thread.
+#[derive(Clone)]
+pub struct Services {
+    /// Who may come this far.
+    pub edge: Arc<Edge>,
+    /// Who may do what.
+    pub gate: Arc<Gate>,
+    /// Steering connections.
+    pub operator: Arc<Operator>,
+    /// Settings.
+    pub settings: Arc<Settings>,
+    /// Accounts, API keys and tickets.
+    pub accounts: Arc<Accounts>,
+    /// The event log.
+    pub events: Arc<EventLog>,
+}
+
+/// Adds every route, served by the shard of this thread.
+pub fn configure(config: &mut web::ServiceConfig, shard: &LocalShard, services: &Services) {
+    config
+        .app_data(web::Data::new(shard.clone()))
+        .app_data(web::Data::from(Arc::clone(&services.edge)))
+        .app_data(web::Data::from(Arc::clone(&services.gate)))
+        .app_data(web::Data::from(Arc::clone(&services.operator)))
+        .app_data(web::Data::from(Arc::clone(&services.settings)))
+        .app_data(web::Data::from(Arc::clone(&services.accounts)))
+        .app_data(web::Data::from(Arc::clone(&services.events)));
+    let mut operations = table();
+    while let Some(path) = operations.first().map(|operation| operation.path) {
+        // Resources are tried in the order of the table; all methods of a path are one resource.
+        let (same, others) = operations.into_iter().partition(|operation| operation.path == path);
+        config.service(resource(path, same));
+        operations = others;
     }
     config.default_service(web::to(not_found));
 }
 
-/// A path that is read; `HEAD` answers as `GET` does, without the body (RFC 9110, section 9.3.2).
-fn readable<F, Args>(path: &str, handler: F) -> Resource
+fn operation<F, Args>(method: Method, path: &'static str, access: Access, handler: F) -> Operation
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let get = (Method::GET, web::get().to(handler.clone()));
-    resource(path, [get, (Method::HEAD, web::head().to(handler))])
+    let route = web::method(method.clone()).to(handler);
+    let route = route.wrap(from_fn(move |request, next| access::enter(access, request, next)));
+    Operation { method, path, access, route }
+}
+
+/// A path that is read; `HEAD` answers as `GET` does, without the body (RFC 9110, section 9.3.2).
+fn read<F, Args>(path: &'static str, access: Access, handler: F) -> Vec<Operation>
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    vec![operation(Method::GET, path, access, handler.clone()), operation(Method::HEAD, path, access, handler)]
 }
 
 /// A path and what may be done there; everything else is 405 with `Allow` (RFC 9110, section 15.5.6).
-fn resource<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
-    let allow = routes.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>().join(", ");
-    let resource = routes.into_iter().fold(web::resource(path), |resource, (_, route)| resource.route(route));
+fn resource(path: &str, operations: Vec<Operation>) -> Resource {
+    let allow = operations.iter().map(|operation| operation.method.as_str()).collect::<Vec<_>>().join(", ");
+    let resource =
+        operations.into_iter().fold(web::resource(path), |resource, operation| resource.route(operation.route));
     resource.default_service(web::to(move |request: HttpRequest| {
         let allow = allow.clone();
         async move {

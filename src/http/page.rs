@@ -1,4 +1,4 @@
-//! The first page: one file each of HTML, CSS and JavaScript, embedded in the binary.
+//! The first page and the setup page: HTML, CSS and JavaScript, embedded in the binary.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -20,6 +20,16 @@ pub async fn script() -> HttpResponse {
 /// `GET /style.css`.
 pub async fn style() -> HttpResponse {
     asset("text/css; charset=utf-8", include_str!("../../web/style.css"))
+}
+
+/// `GET /setup`: where the first admin is created. The token is in the fragment, so no log has it.
+pub async fn setup() -> HttpResponse {
+    asset("text/html; charset=utf-8", include_str!("../../web/setup.html"))
+}
+
+/// `GET /setup.js`.
+pub async fn setup_script() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("../../web/setup.js"))
 }
 
 fn asset(content_type: &str, text: &'static str) -> HttpResponse {

@@ -3,14 +3,21 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 
+use santral_core::entry::Timestamp;
 use santral_schema::problem::{Problem, ProblemCode};
+use santral_schema::reason::DisconnectReason;
 
+use super::edge::rate_limit::RateLimited;
+use crate::auth::AuthError;
+use crate::auth::password::PasswordError;
 use crate::config::SettingError;
+use crate::hub::admission::Full;
 use crate::ports::store::StoreError;
-use crate::service::Refusal;
+use crate::service::{Refusal, streams};
+use crate::transport::sse;
 
 /// Seconds after which a client may repeat what a passing trouble refused.
-const RETRY_AFTER_SECONDS: u32 = 2;
+const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// Why a request failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,12 +43,44 @@ pub enum ApiError {
     /// The body is of another media type.
     #[error("the request body is not application/json")]
     UnsupportedMediaType,
+    /// Nobody said who they are, and the operation asks for it.
+    #[error("the operation asks for a token, and the request has none")]
+    Unauthorized,
+    /// The token is none, or no longer.
+    #[error("{}", .0.as_ref().map_or_else(|| "the Authorization header is no text".to_owned(), ToString::to_string))]
+    InvalidToken(Option<AuthError>),
+    /// The caller's role does not allow it.
+    #[error("the token does not allow this")]
+    Forbidden,
+    /// The caller may not come in for a while.
+    #[error("the operator has blocked this client until {}", until.to_rfc3339())]
+    Blocked {
+        /// The end of the block.
+        until: Timestamp,
+        /// The time now.
+        now: Timestamp,
+    },
+    /// The same, said so that a native EventSource stops coming back (WHATWG HTML, section 9.2.3).
+    #[error("stay away")]
+    StayAway,
+    /// A native EventSource shall come back later: it would give up at an error status.
+    #[error("come back later")]
+    ComeBackLater(DisconnectReason),
     /// Nothing is at this path.
     #[error("there is nothing at this path")]
     NotFound,
     /// The path knows no such method.
     #[error("this path knows no {0}")]
     MethodNotAllowed(String),
+    /// More requests than the limits allow.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// A foreign page asked, with cookies or by preflight.
+    #[error("requests from pages of the origin {0:?} are not allowed")]
+    OriginNotAllowed(String),
+    /// A preflight request asked for what no request may do.
+    #[error("the preflight request is refused: {0}")]
+    Preflight(String),
 }
 
 impl ApiError {
@@ -53,21 +92,63 @@ impl ApiError {
             Self::BodyTimeout => ProblemCode::BodyTimeout,
             Self::BodyTooLarge(_) => ProblemCode::TooLarge,
             Self::UnsupportedMediaType => ProblemCode::UnsupportedMediaType,
+            Self::Unauthorized => ProblemCode::Unauthorized,
+            Self::InvalidToken(_) => ProblemCode::InvalidToken,
+            Self::Forbidden => ProblemCode::Forbidden,
+            Self::Blocked { .. } | Self::StayAway => ProblemCode::Blocked,
             Self::NotFound => ProblemCode::NotFound,
+            Self::ComeBackLater(_) => ProblemCode::TooManyConnections,
             Self::MethodNotAllowed(_) => ProblemCode::MethodNotAllowed,
+            Self::RateLimited(_) => ProblemCode::RateLimited,
+            Self::Preflight(_) => ProblemCode::InvalidField,
+            Self::OriginNotAllowed(_) => ProblemCode::OriginNotAllowed,
+        }
+    }
+
+    fn retry_after_seconds(&self) -> Option<u64> {
+        match (self, self.status_code()) {
+            (Self::Blocked { until, now }, _) => {
+                Some(u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0).div_ceil(1_000_000))
+            }
+            (Self::Refused(Refusal::Throttled(wait)), _) => Some(wait.as_secs() + 1),
+            (Self::RateLimited(limited), _) => Some(limited.retry_after_seconds().into()),
+            (_, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => Some(RETRY_AFTER_SECONDS),
+            _ => None,
+        }
+    }
+
+    /// What a client should prove, and what was wrong with what it has (RFC 6750, section 3).
+    fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::Unauthorized | Self::Refused(Refusal::NoLogin | Refusal::BadCredentials) => Some("Bearer"),
+            Self::InvalidToken(_) | Self::Refused(Refusal::Token(_)) => Some("Bearer error=\"invalid_token\""),
+            _ => None,
         }
     }
 
     /// The answer: a problem document (RFC 9457), with `Retry-After` where waiting helps.
     #[must_use]
     pub fn to_response(&self) -> HttpResponse {
-        let problem = Problem::new(self.code(), self.to_string());
-        let mut response = HttpResponse::build(self.status_code());
-        if problem.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
+        match self {
+            Self::StayAway => return HttpResponse::NoContent().finish(),
+            Self::ComeBackLater(reason) => return sse::respond_and_close(streams::come_back_later(*reason)),
+            _ => (),
         }
-        let body = serde_json::to_string(&problem).expect("a problem has string keys and no failing serializer");
-        response.content_type("application/problem+json").body(body)
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(seconds) = self.retry_after_seconds() {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let Some(challenge) = self.challenge() {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        response.content_type("application/problem+json").body(self.to_document())
+    }
+
+    /// The body of the answer.
+    #[must_use]
+    pub fn to_document(&self) -> String {
+        let problem = Problem::new(self.code(), self.to_string());
+        serde_json::to_string(&problem).expect("a problem has string keys and no failing serializer")
     }
 }
 
@@ -95,7 +176,11 @@ fn refusal_code(refusal: &Refusal) -> ProblemCode {
         Refusal::IdempotencyKey(_) => ProblemCode::InvalidIdempotencyKey,
         Refusal::KeyReused => ProblemCode::IdempotencyKeyReused,
         Refusal::TooManySubscriptions => ProblemCode::TooManySubscriptions,
-        Refusal::NoSession => ProblemCode::NotFound,
+        Refusal::NoSession | Refusal::NoConnection | Refusal::NoBlock => ProblemCode::NotFound,
+        Refusal::BlockTooLong => ProblemCode::InvalidField,
+        Refusal::TooManyBlocks => ProblemCode::TooMany,
+        Refusal::Forbidden { .. } => ProblemCode::ForbiddenChannel,
+        Refusal::Token(_) => ProblemCode::InvalidToken,
         Refusal::Setting(SettingError::Unknown { .. }) => ProblemCode::UnknownSetting,
         Refusal::Setting(SettingError::Invalid { .. }) => ProblemCode::InvalidSetting,
         Refusal::Setting(SettingError::NeedsRestart { .. }) => ProblemCode::SettingNeedsRestart,
@@ -106,7 +191,24 @@ fn refusal_code(refusal: &Refusal) -> ProblemCode {
         Refusal::Store(StoreError::Full) | Refusal::Database(StoreError::Full) => ProblemCode::StorageFull,
         Refusal::Store(StoreError::Failed) | Refusal::Database(StoreError::Failed) => ProblemCode::StorageFailed,
         Refusal::Draining => ProblemCode::Draining,
-        Refusal::Full => ProblemCode::TooManyConnections,
+        Refusal::Full(Full::Total) => ProblemCode::TooManyConnections,
+        Refusal::Full(Full::User) => ProblemCode::TooManyConnectionsOfUser,
+        Refusal::Full(Full::Address) => ProblemCode::TooManyConnectionsOfAddress,
+        Refusal::Field(_) | Refusal::AccountName(_) => ProblemCode::InvalidField,
+        Refusal::Pattern(_) => ProblemCode::InvalidChannel,
+        Refusal::Password(PasswordError::Weak(_)) => ProblemCode::WeakPassword,
+        Refusal::Password(PasswordError::Busy) => ProblemCode::TooManyLogins,
+        Refusal::Password(PasswordError::Failed) => ProblemCode::Internal,
+        Refusal::BadCredentials => ProblemCode::BadCredentials,
+        Refusal::NoLogin => ProblemCode::LoginRequired,
+        Refusal::RegistrationClosed => ProblemCode::RegistrationClosed,
+        Refusal::SetupClosed => ProblemCode::SetupClosed,
+        Refusal::NoUser | Refusal::NoApiKey => ProblemCode::NotFound,
+        Refusal::NameTaken => ProblemCode::NameTaken,
+        Refusal::LastAdmin => ProblemCode::LastAdmin,
+        Refusal::TooManyApiKeys => ProblemCode::TooManyApiKeys,
+        Refusal::Throttled(_) => ProblemCode::RateLimited,
+        Refusal::EventFilter(_) => ProblemCode::InvalidQuery,
         Refusal::Stopped => ProblemCode::Internal,
     }
 }

@@ -2,8 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use santral_core::entry::Sender;
-use santral_core::grants::Grants;
 use santral_core::limits::{BATCH_ITEMS_MAX, PUBLISH_BODY_BYTES_MAX};
 use santral_schema::grammar;
 use santral_schema::publish::{PublishItem, Receipt};
@@ -67,6 +65,7 @@ pub async fn post(
     request: HttpRequest,
     payload: web::Payload,
     shard: web::Data<LocalShard>,
+    caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
     let PublishQuery {} = query::parse(&request)?;
     let body = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?;
@@ -75,8 +74,7 @@ pub async fn post(
     let bytes_max = hub.config.load().message_bytes_max;
     let messages = items.into_iter().map(|item| Message::parse(item, bytes_max)).collect::<Result<_, _>>()?;
     let key = idempotency_key(&request)?;
-    let mut receipts =
-        publish::publish(&shard, &Principal::anonymous(Grants::all()), &Sender::default(), messages, key).await?;
+    let mut receipts = publish::publish(&shard, &caller, &caller.sender(), messages, key).await?;
     let answer = if is_batch { HttpResponse::Ok().json(receipts) } else { HttpResponse::Ok().json(receipts.pop()) };
     Ok(answer)
 }

@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use santral_core::grants::Grants;
 use santral_core::limits::PUBLISH_BODY_BYTES_MAX;
 use santral_core::names::SessionToken;
 use santral_schema::channels::{History, Presence};
@@ -11,9 +10,11 @@ use santral_schema::publish::Receipt;
 use santral_schema::sessions::{Command, Pong, Subscriptions};
 use utoipa::ToSchema;
 
+use super::access::Gate;
 use super::body;
 use super::problem::ApiError;
 use crate::auth::Principal;
+use crate::hub::Hub;
 use crate::hub::shard_thread::LocalShard;
 use crate::service::{Refusal, commands};
 
@@ -60,9 +61,12 @@ pub async fn command(
     session: web::Path<String>,
     payload: web::Payload,
     shard: web::Data<LocalShard>,
+    gate: web::Data<Gate>,
+    caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
     let token = SessionToken::parse(&session).map_err(Refusal::Session)?;
     let command = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?.parse_object()?;
-    let answer = commands::run(&shard, &Principal::anonymous(Grants::all()), token, command).await?;
+    let identify = |token: &str| gate.identify_token(token, Hub::wall_clock());
+    let answer = commands::run(&shard, &caller, identify, token, command).await?;
     Ok(HttpResponse::Ok().json(answer))
 }

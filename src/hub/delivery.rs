@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use santral_core::entry::Entry;
 
@@ -12,6 +13,7 @@ type Completion = Box<dyn FnOnce(&[u32]) + Send>;
 
 /// Entries that every shard must take, a [`ShardPart`] each. The last shard completes the delivery.
 pub struct Delivery {
+    accepted_at: Instant,
     entries: Vec<Arc<Entry>>,
     receivers: Vec<AtomicU32>,
     shards_left: AtomicUsize,
@@ -22,9 +24,20 @@ impl Delivery {
     /// Entries for `shards` shards, in order; `completion` runs on the thread of the last one.
     #[must_use]
     pub fn new(entries: Vec<Arc<Entry>>, shards: usize, completion: impl FnOnce(&[u32]) + Send + 'static) -> Arc<Self> {
+        Self::accepted(Instant::now(), entries, shards, completion)
+    }
+
+    /// The same for entries of which the first was accepted at this moment.
+    #[must_use]
+    pub fn accepted(
+        accepted_at: Instant,
+        entries: Vec<Arc<Entry>>,
+        shards: usize,
+        completion: impl FnOnce(&[u32]) + Send + 'static,
+    ) -> Arc<Self> {
         let receivers = entries.iter().map(|_| AtomicU32::new(0)).collect();
         let completion = Mutex::new(Some(Box::new(completion) as Completion));
-        Arc::new(Self { entries, receivers, shards_left: AtomicUsize::new(shards), completion })
+        Arc::new(Self { accepted_at, entries, receivers, shards_left: AtomicUsize::new(shards), completion })
     }
 
     /// One shard's part. The shard is done with the entries when it drops its part: also one that
@@ -54,6 +67,12 @@ impl ShardPart {
     #[must_use]
     pub fn entries(&self) -> &[Arc<Entry>] {
         &self.0.entries
+    }
+
+    /// When the first of the entries was accepted from its publisher.
+    #[must_use]
+    pub fn accepted_at(&self) -> Instant {
+        self.0.accepted_at
     }
 
     /// Adds what this shard counted for the entry at `index`.

@@ -4,6 +4,9 @@
 //! shard of another thread sends it a [`Mail`]. Lock order, where more than one is held: an attach
 //! stripe of the directory, then its map.
 
+pub mod admission;
+pub mod board;
+pub mod census;
 pub mod delivery;
 pub mod directory;
 pub mod links;
@@ -12,23 +15,32 @@ pub mod shard_thread;
 pub mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use santral_core::client::Client;
 use santral_core::entry::{Entry, Timestamp};
 use santral_core::limits::MAILBOX_MESSAGES_MAX;
+use santral_core::names::ConnectionId;
 use santral_core::position::{Epoch, Offset};
 use santral_core::shard::Shard;
 use santral_core::time::Moment;
+use santral_schema::reason::DisconnectReason;
 
-use crate::config::LiveConfig;
+use crate::config::{Config, LiveConfig};
 use crate::ports::store::{Durability, LogReader};
+use crate::telemetry::metrics::Metrics;
+use admission::{Admission, AdmissionLimits, Full};
+use board::Board;
 use delivery::{Delivery, ShardPart};
 use directory::Directory;
 use writer::WriterQueue;
+
+pub use admission::StreamSlot;
 
 /// Work on another thread's shard.
 type ShardCall = Box<dyn FnOnce(&mut Shard, Moment) + Send>;
@@ -53,6 +65,18 @@ pub struct LogStart {
     /// The newest entries, so that a crowd which returns after a restart is served from memory.
     pub recent: Arc<Vec<Arc<Entry>>>,
 }
+
+/// What whoever keeps the record of connections learns of one.
+#[derive(Debug, Clone)]
+pub enum ConnectionNews {
+    /// Its stream began.
+    Started(ConnectionId, Arc<Client>),
+    /// It is over; also one whose stream never began.
+    Ended(ConnectionId, Arc<Client>, DisconnectReason),
+}
+
+/// Hears of every connection, on the thread of its shard: must not block.
+pub type ConnectionObserver = Box<dyn Fn(ConnectionNews) + Send + Sync>;
 
 /// What does not change while the server runs.
 #[derive(Debug, Clone)]
@@ -79,12 +103,21 @@ pub struct Hub {
     pub reader: Arc<dyn LogReader>,
     /// Where the log stood at the start.
     pub log_start: LogStart,
+    /// Hears of every connection.
+    pub(crate) observer: ConnectionObserver,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The samples of the last minutes.
+    pub board: Board,
+    /// Who may open another stream; its limits may change at any time.
+    pub admission: Arc<Admission>,
     mailboxes: Vec<mpsc::Sender<Mail>>,
     committed: AtomicU64,
-    streams: AtomicUsize,
+    trimmed_to: AtomicU64,
     presence_watched: AtomicBool,
     draining: AtomicBool,
     started: Instant,
+    started_at: Timestamp,
 }
 
 impl Hub {
@@ -97,21 +130,29 @@ impl Hub {
         head: Offset,
         reader: Arc<dyn LogReader>,
         writer: WriterQueue,
+        observer: ConnectionObserver,
     ) -> (Arc<Self>, Vec<mpsc::Receiver<Mail>>) {
         let (mailboxes, receivers) = (0..options.workers).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
+        let trimmed_to = log_start.trimmed_to;
+        let admission = Admission::new(admission_limits(&config.load()));
         let hub = Self {
             options,
             config,
+            admission,
             directory: Directory::default(),
             writer,
             reader,
             log_start,
+            observer,
+            metrics: Arc::default(),
+            board: Board::default(),
             mailboxes,
             committed: AtomicU64::new(head),
-            streams: AtomicUsize::new(0),
+            trimmed_to: AtomicU64::new(trimmed_to),
             presence_watched: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             started: Instant::now(),
+            started_at: Self::wall_clock(),
         };
         (Arc::new(hub), receivers)
     }
@@ -128,10 +169,23 @@ impl Hub {
         Timestamp(chrono::Utc::now().timestamp_micros())
     }
 
+    /// The moment of a time on the wall clock, as the clock stands now. What is past is now.
+    #[must_use]
+    pub fn moment_of(&self, time: Timestamp) -> Moment {
+        let left = time.0.saturating_sub(Self::wall_clock().0);
+        self.now() + Duration::from_micros(u64::try_from(left).unwrap_or(0))
+    }
+
     /// Since when the hub runs.
     #[must_use]
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// When the hub was started.
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
     }
 
     /// The last committed offset.
@@ -204,19 +258,29 @@ impl Hub {
         self.committed.fetch_max(head, Ordering::AcqRel);
     }
 
-    /// Takes one of the places for streams, if there is one left.
+    /// Notes what retention has removed.
+    pub(crate) fn set_trimmed_to(&self, trimmed_to: Offset) {
+        self.trimmed_to.fetch_max(trimmed_to, Ordering::AcqRel);
+    }
+
+    /// The last offset that retention had removed when it was last looked at.
     #[must_use]
-    pub fn admit_stream(self: &Arc<Self>) -> Option<StreamSlot> {
-        let streams_max = self.config.load().descriptors.streams;
-        let admit = |count| (count < streams_max).then_some(count + 1);
-        self.streams.fetch_update(Ordering::AcqRel, Ordering::Acquire, admit).ok()?;
-        Some(StreamSlot(Arc::clone(self)))
+    pub fn trimmed_to(&self) -> Offset {
+        self.trimmed_to.load(Ordering::Acquire)
+    }
+
+    /// Takes a place for a stream of this user from this network; see [`Admission::admit`].
+    ///
+    /// # Errors
+    /// [`Full`] names the limit that is reached.
+    pub fn admit_stream(&self, user: Option<&Arc<str>>, network: Option<IpNet>) -> Result<StreamSlot, Full> {
+        self.admission.admit(user, network)
     }
 
     /// Open streams.
     #[must_use]
     pub fn streams(&self) -> usize {
-        self.streams.load(Ordering::Acquire)
+        self.admission.streams()
     }
 
     /// Refuses new streams from now on.
@@ -242,11 +306,12 @@ impl Hub {
     }
 }
 
-/// One open stream's place; given back when dropped.
-pub struct StreamSlot(Arc<Hub>);
-
-impl Drop for StreamSlot {
-    fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::AcqRel);
+/// How many streams may be open under this configuration.
+#[must_use]
+pub fn admission_limits(config: &Config) -> AdmissionLimits {
+    AdmissionLimits {
+        streams_max: config.descriptors.streams,
+        per_user: config.connections_per_user,
+        per_network: config.connections_per_address,
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use mio::Events;
@@ -20,13 +20,16 @@ use tokio::sync::mpsc::error::TryRecvError;
 use santral_core::limits::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX};
 use santral_core::names::{ConnectionId, SessionToken};
 use santral_core::session::{Legacy, SessionKey};
-use santral_core::shard::{AttachRequest, Attached, Effect, PageRequest, PresenceNotice, Progress, Shard, ShardConfig};
+use santral_core::shard::{
+    AttachRequest, Attached, Effect, ForeignSession, PageRequest, PresenceNotice, Progress, SessionView, Shard,
+    ShardConfig,
+};
 use santral_core::time::Moment;
 use santral_schema::reason::DisconnectReason;
 
 use super::delivery::{Delivery, ShardPart};
 use super::links::{BodyPipe, BodyReader, LinkEvent, LinkTable, Notices};
-use super::{Hub, Mail, StreamSlot};
+use super::{ConnectionNews, Hub, Mail, StreamSlot};
 use crate::ports::store::PageQuery;
 
 /// Mails that are taken before sessions are served again.
@@ -38,6 +41,30 @@ const EVENTS_AT_ONCE: usize = 1_024;
 struct State {
     shard: Shard,
     links: LinkTable,
+    waits: Waits,
+}
+
+/// Since when the message has waited that waits longest; only of messages that somebody follows.
+#[derive(Default)]
+struct Waits {
+    /// For the next pass.
+    next_pass: Option<Instant>,
+    /// Of what the pass under way writes.
+    this_pass: Option<Instant>,
+}
+
+impl Waits {
+    fn add(&mut self, since: Instant) {
+        self.next_pass = Some(self.next_pass.map_or(since, |earlier| earlier.min(since)));
+    }
+
+    fn pass_began(&mut self) {
+        self.this_pass = self.next_pass.take();
+    }
+
+    fn pass_ended(&mut self) -> Option<Duration> {
+        self.this_pass.take().map(|since| since.elapsed())
+    }
 }
 
 /// The shard of this thread.
@@ -67,7 +94,7 @@ impl LocalShard {
         let mut shard = Shard::new(hub.now(), config);
         shard.publish_stored(&start.recent);
         let links = LinkTable::new(poll.registry().try_clone()?, Rc::clone(&notices));
-        let state = Rc::new(RefCell::new(State { shard, links }));
+        let state = Rc::new(RefCell::new(State { shard, links, waits: Waits::default() }));
         let local = Self { index, hub: Arc::clone(hub), state, notices, wakes_at: Rc::default() };
         let readiness = watch(poll.registry().as_fd().try_clone_to_owned()?)?;
         let driver = Driver { local: local.clone(), mailbox, poll, readiness };
@@ -116,9 +143,11 @@ impl LocalShard {
     }
 
     /// Ends an earlier attach of the token; see [`Shard::release`].
-    #[must_use]
-    pub fn release(&self, token: &SessionToken) -> Option<Legacy> {
-        self.with(|shard, now| shard.release(now, token))
+    ///
+    /// # Errors
+    /// [`ForeignSession`].
+    pub fn release(&self, token: &SessionToken, principal: &str) -> Result<Option<Legacy>, ForeignSession> {
+        self.with(|shard, now| shard.release(now, token, principal))
     }
 
     /// Takes over the socket of a session whose response head was sent.
@@ -128,15 +157,26 @@ impl LocalShard {
             self.abandon(key);
             return;
         }
-        self.with(|shard, now| shard.link_up(now, key));
+        self.link_up(key);
     }
 
     /// Makes a response body the session's link.
     pub(crate) fn link_body(&self, key: SessionKey, slot: StreamSlot) -> BodyReader {
         let pipe = BodyPipe::new();
         self.state.borrow_mut().links.add_body(key, pipe.clone(), slot);
-        self.with(|shard, now| shard.link_up(now, key));
+        self.link_up(key);
         BodyReader::new(pipe, key, Rc::clone(&self.notices))
+    }
+
+    fn link_up(&self, key: SessionKey) {
+        let started = self.with(|shard, now| {
+            shard.link_up(now, key);
+            let view = shard.view(key).filter(SessionView::is_linked);
+            view.map(|view| ConnectionNews::Started(view.connection(), Arc::clone(view.client())))
+        });
+        if let Some(news) = started {
+            (self.hub.observer)(news);
+        }
     }
 
     /// The session's connection never took the response.
@@ -153,7 +193,10 @@ impl LocalShard {
                 Effect::ReadPage(request) => self.read_page(request),
                 Effect::Close { session, farewell } => self.state.borrow_mut().links.close(session, &farewell),
                 Effect::Presence(notice) => self.spread_presence(notice),
-                Effect::ConnectionEnded { connection, reason } => log_end(connection, reason),
+                Effect::ConnectionEnded { connection, client, reason } => {
+                    log_end(connection, reason);
+                    (self.hub.observer)(ConnectionNews::Ended(connection, client, reason));
+                }
                 Effect::SessionEnded { token, connection: _ } => self.hub.directory.forget(&token, self.index),
             }
         }
@@ -220,17 +263,31 @@ impl LocalShard {
     }
 
     fn deliver(&self, part: ShardPart) {
-        let shard = &mut self.state.borrow_mut().shard;
+        let State { shard, waits, .. } = &mut *self.state.borrow_mut();
+        let mut is_followed = false;
         for (index, entry) in part.entries().iter().enumerate() {
-            part.add_receivers(index, shard.publish(entry));
+            let receivers = shard.publish(entry);
+            is_followed |= receivers > 0;
+            part.add_receivers(index, receivers);
+        }
+        if is_followed {
+            waits.add(part.accepted_at());
         }
     }
 
     fn run_slice(&self) -> Progress {
         let mut state = self.state.borrow_mut();
-        let State { shard, links } = &mut *state;
+        let State { shard, links, waits } = &mut *state;
+        let was_in_pass = shard.is_in_pass();
         let progress = shard.run_slice(self.hub.now(), links);
-        shard.slice_ended(self.hub.now());
+        if !was_in_pass && shard.is_in_pass() {
+            waits.pass_began();
+        }
+        if shard.slice_ended(self.hub.now())
+            && let Some(waited) = waits.pass_ended()
+        {
+            self.hub.metrics.publish_to_write.observe_duration(waited);
+        }
         progress
     }
 }

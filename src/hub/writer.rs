@@ -5,7 +5,7 @@
 //! just committed, left by another writer or by a commit whose outcome was unknown, is read from
 //! the log and delivered first.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -22,6 +22,8 @@ use santral_core::position::Offset;
 use super::{Delivery, Hub};
 use crate::config::Config;
 use crate::ports::store::{Append, Appended, LogReader, LogWriter, PageQuery, Retention, StoreError};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::labels::StoreFailure;
 
 /// How often a writer that shares its database looks for entries of others.
 const FOREIGN_ENTRIES_INTERVAL: Duration = Duration::from_millis(250);
@@ -76,6 +78,10 @@ impl Job {
     fn items(&self) -> usize {
         self.appends.iter().map(|append| append.publications.len()).sum()
     }
+
+    fn accepted_at(&self) -> Instant {
+        self.deadline - PUBLISH_DEADLINE
+    }
 }
 
 /// The way to the writer.
@@ -88,6 +94,8 @@ pub struct WriterQueue {
 #[derive(Default)]
 struct Shared {
     health: AtomicU8,
+    /// Jobs that wait; one that is being handed over counts already.
+    waiting: AtomicUsize,
     closing: AtomicBool,
 }
 
@@ -117,7 +125,11 @@ impl WriterQueue {
     pub async fn append(&self, appends: Vec<Append>) -> Answer {
         let (answer, answered) = oneshot::channel();
         let job = Job { appends, deadline: Instant::now() + PUBLISH_DEADLINE, answer };
-        self.jobs.try_send(job).map_err(|_| StoreError::Busy)?;
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.jobs.try_send(job).is_err() {
+            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(StoreError::Busy);
+        }
         match tokio::time::timeout(ANSWER_DEADLINE, answered).await {
             Ok(answer) => answer.unwrap_or(Err(StoreError::Failed)),
             Err(_) => {
@@ -131,6 +143,12 @@ impl WriterQueue {
     /// Lets the writer end once nothing waits any more.
     pub fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
+    }
+
+    /// Publishes that wait for their commit to begin.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.shared.waiting.load(Ordering::Relaxed)
     }
 
     /// How the last commit ended.
@@ -152,6 +170,7 @@ pub struct Writer {
     log: Box<dyn LogWriter>,
     reader: Arc<dyn LogReader>,
     hub: Weak<Hub>,
+    metrics: Arc<Metrics>,
     inbox: WriterInbox,
     /// The last offset that was handed to the shards.
     delivered: Offset,
@@ -176,6 +195,7 @@ impl Writer {
             log,
             reader: Arc::clone(&hub.reader),
             hub: Arc::downgrade(hub),
+            metrics: Arc::clone(&hub.metrics),
             inbox,
             delivered: head,
             in_doubt: false,
@@ -203,6 +223,7 @@ impl Writer {
     /// Commits `first` and all that waits behind it, as far as one commit goes.
     fn commit_waiting(&mut self, first: Job) {
         let jobs = self.gather(first);
+        self.inbox.shared.waiting.fetch_sub(jobs.len(), Ordering::Relaxed);
         let now = Instant::now();
         let (jobs, late): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.deadline > now);
         for job in late {
@@ -242,17 +263,22 @@ impl Writer {
     fn commit(&mut self, mut jobs: Vec<Job>) {
         let counts: Vec<usize> = jobs.iter().map(|job| job.appends.len()).collect();
         let appends: Vec<Append> = jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.appends)).collect();
+        // They came one behind the other, so the first has waited longest.
+        let accepted_at = jobs.first().map_or_else(Instant::now, Job::accepted_at);
+        let begun = Instant::now();
         let result = self.log.append_requests(&appends, &counts);
         self.note_health(result.as_ref().err().copied());
         match result {
             Ok(appended) => {
+                self.metrics.commit_duration.observe_duration(begun.elapsed());
                 let mut appended = appended.into_iter();
                 let answers = jobs.into_iter().zip(counts);
                 let answers =
                     answers.map(|(job, count)| (job.answer, appended.by_ref().take(count).collect())).collect();
-                self.hand_out(answers);
+                self.hand_out(accepted_at, answers);
             }
             Err(error) => {
+                self.metrics.commit_failures.of(failure(error)).inc();
                 self.in_doubt = true;
                 for job in jobs {
                     // Whoever asked may have gone away.
@@ -262,7 +288,7 @@ impl Writer {
         }
     }
 
-    fn hand_out(&mut self, answers: Vec<(oneshot::Sender<Answer>, Vec<Appended>)>) {
+    fn hand_out(&mut self, accepted_at: Instant, answers: Vec<(oneshot::Sender<Answer>, Vec<Appended>)>) {
         let Some(hub) = self.hub.upgrade() else { return };
         let stored = |appended: &Appended| match appended {
             Appended::Stored(entries) => entries.clone(),
@@ -270,12 +296,14 @@ impl Writer {
         };
         let entries: Vec<Arc<Entry>> =
             answers.iter().flat_map(|(_, appended)| appended.iter().flat_map(stored)).collect();
+        self.metrics.commit_size.observe(entries.len() as u64);
         if let Some(first) = entries.first().and_then(|entry| entry.offset()) {
             self.deliver_hole(&hub, first - 1);
             self.delivered = entries.last().and_then(|entry| entry.offset()).unwrap_or(self.delivered);
             hub.set_committed(self.delivered);
         }
-        let delivery = Delivery::new(entries, hub.options.workers, move |receivers| answer_all(answers, receivers));
+        let completion = move |receivers: &[u32]| answer_all(answers, receivers);
+        let delivery = Delivery::accepted(accepted_at, entries, hub.options.workers, completion);
         hub.deliver_blocking(&delivery);
     }
 
@@ -293,6 +321,7 @@ impl Writer {
         let Some(hub) = self.hub.upgrade() else { return };
         match self.reader.state() {
             Ok(state) => {
+                hub.set_trimmed_to(state.trimmed_to);
                 if state.head > self.delivered {
                     self.deliver_hole(&hub, state.head);
                 }
@@ -338,6 +367,7 @@ impl Writer {
         let more = match self.log.prune(retention, Hub::wall_clock()) {
             Ok(pruned) => {
                 let trimmed_to = pruned.state.trimmed_to;
+                hub.set_trimmed_to(trimmed_to);
                 hub.tell_all_blocking(move |shard, _| shard.log_trimmed(trimmed_to));
                 pruned.more
             }
@@ -368,6 +398,14 @@ impl Writer {
 
 fn retention(config: &Config) -> Retention {
     Retention { entries_max: config.retention_messages, age_max: config.retention_age }
+}
+
+fn failure(error: StoreError) -> StoreFailure {
+    match error {
+        StoreError::Busy => StoreFailure::Busy,
+        StoreError::Full => StoreFailure::Full,
+        StoreError::Failed => StoreFailure::Failed,
+    }
 }
 
 /// Gives each publisher its outcomes; `receivers` are those of all stored entries in order.

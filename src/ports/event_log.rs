@@ -72,12 +72,19 @@ pub trait EventStore: Send + Sync {
     /// [`StoreError`].
     fn read(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// Stores `trace`, the entry that says how much goes, and then deletes everything before `before`,
-    /// slice by slice, so that others can write meanwhile. Returns how many, and the id of the trace.
+    /// Begins to delete everything before `before`: stores `trace`, the entry that says how much goes.
+    /// Returns how much, and the id of the trace. Nothing is deleted yet, see [`Self::clear_slice`].
     ///
     /// # Errors
-    /// [`StoreError`]; without its trace nothing was deleted, but some may be left.
-    fn clear(&self, before: Timestamp, trace: &dyn Fn(usize) -> NewEvent) -> Result<(usize, i64), StoreError>;
+    /// [`StoreError`].
+    fn begin_clear(&self, before: Timestamp, trace: &dyn Fn(usize) -> NewEvent) -> Result<(usize, i64), StoreError>;
+
+    /// Deletes one bounded slice of the events that are older than `before` and have a smaller id than
+    /// `below`; whether there may be more. In slices, so that others can write meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn clear_slice(&self, before: Timestamp, below: i64) -> Result<bool, StoreError>;
 
     /// Deletes one bounded slice of what is older than `before` or in excess of `rows_max`; whether
     /// there may be more.

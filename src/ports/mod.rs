@@ -5,3 +5,4 @@ pub mod connections;
 pub mod event_log;
 pub mod settings;
 pub mod store;
+pub mod survey;

@@ -5,13 +5,15 @@
 use std::sync::Arc;
 
 use santral_core::limits::{LISTING_ITEMS, LISTING_ITEMS_MAX};
-use santral_core::names::{ChannelName, USER_PREFIX};
+use santral_core::names::{ChannelName, Selector, USER_PREFIX};
 use santral_core::position::{Epoch, Position};
 use santral_core::shard::Present;
 use santral_core::sse;
 use santral_schema::channels::{ChannelItem, ChannelList, History, Presence, PresentSession};
 
+use super::streams::check_right_to_follow;
 use super::{Refusal, parse_position};
+use crate::auth::Principal;
 use crate::hub::Hub;
 use crate::ports::store::{ChannelSummary, HistoryQuery, LogReader, LogState, StoreError};
 
@@ -30,9 +32,11 @@ pub struct HistoryOrder {
 /// users are passed over.
 ///
 /// # Errors
-/// [`Refusal`] for a prefix or cursor that no name has, and [`Refusal::Store`].
+/// [`Refusal`] for a prefix or cursor that no name has, [`Refusal::Forbidden`] where channels below
+/// the prefix are not the caller's, and [`Refusal::Store`].
 pub async fn list(
     hub: &Arc<Hub>,
+    principal: &Principal,
     prefix: String,
     cursor: Option<String>,
     limit: Option<usize>,
@@ -40,6 +44,9 @@ pub async fn list(
     let limit = page_size(limit);
     if !prefix.is_empty() {
         readable(&prefix)?;
+    }
+    if !principal.grants.subscribe.cover(&Selector::Prefix(prefix.as_str().into())) {
+        return Err(Refusal::Forbidden { right: "list the channels that begin with", what: prefix });
     }
     let after = cursor.map(|name| ChannelName::parse(&name).map_err(|error| Refusal::Channel(name, error)));
     let after = after.transpose()?;
@@ -81,9 +88,15 @@ fn list_readable(
 /// A part of one channel's history, newest first.
 ///
 /// # Errors
-/// [`Refusal`] for a name or position that cannot be, and [`Refusal::Store`].
-pub async fn history(hub: &Arc<Hub>, channel: &str, order: HistoryOrder) -> Result<History, Refusal> {
+/// [`Refusal`] for a name or position that cannot be, [`Refusal::Forbidden`], and [`Refusal::Store`].
+pub async fn history(
+    hub: &Arc<Hub>,
+    principal: &Principal,
+    channel: &str,
+    order: HistoryOrder,
+) -> Result<History, Refusal> {
     let channel = readable(channel)?;
+    check_right_to_follow(principal, &[Selector::Channel(channel.clone())], false)?;
     let epoch = hub.log_start.epoch;
     let offset = |position: Option<String>| {
         position.map(|text| parse_position(&text, epoch).map(|position| position.offset)).transpose()
@@ -107,9 +120,12 @@ pub async fn history(hub: &Arc<Hub>, channel: &str, order: HistoryOrder) -> Resu
 /// Who follows a channel by name.
 ///
 /// # Errors
-/// [`Refusal::Channel`].
-pub async fn presence(hub: &Arc<Hub>, channel: &str) -> Result<Presence, Refusal> {
+/// [`Refusal::Channel`], [`Refusal::Forbidden`].
+pub async fn presence(hub: &Arc<Hub>, principal: &Principal, channel: &str) -> Result<Presence, Refusal> {
     let channel = readable(channel)?;
+    if !principal.grants.presence.allow(&channel) {
+        return Err(Refusal::Forbidden { right: "see the presence of", what: channel.to_string() });
+    }
     let asked = channel.clone();
     let answers = hub.call_all(move |shard, _| (shard.present(&asked, LISTING_ITEMS_MAX), shard.head())).await;
     let head = answers.iter().map(|(_, head)| head.offset).min().unwrap_or_default();

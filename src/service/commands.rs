@@ -4,21 +4,22 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use santral_core::entry::Sender;
-use santral_core::names::{Selector, SessionToken};
+use santral_core::entry::{Sender, Timestamp};
+use santral_core::names::{ChannelName, Selector, SessionToken};
 use santral_core::session::SessionKey;
-use santral_core::shard::Shard;
+use santral_core::shard::{Present, Shard};
 use santral_schema::channels::{History, Presence};
-use santral_schema::publish::Receipt;
-use santral_schema::sessions::{Command, Pong, Subscriptions};
+use santral_schema::publish::{PublishItem, Receipt};
+use santral_schema::sessions::{Authorized, Command, Pong, Subscriptions};
 
-use super::Refusal;
 use super::channels::{self, HistoryOrder};
 use super::publish::{self, Message};
-use super::streams::parse_selectors;
+use super::streams::{check_right_to_follow, parse_selectors};
+use super::{Refusal, streams};
 use crate::auth::Principal;
 use crate::hub::Hub;
 use crate::hub::shard_thread::LocalShard;
+use crate::telemetry::metrics::labels::Door;
 
 /// What a command gave.
 #[derive(Debug, Serialize)]
@@ -34,40 +35,57 @@ pub enum CommandAnswer {
     Presence(Presence),
     /// Of `ping`.
     Pong(Pong),
+    /// Of `auth`.
+    Authorized(Authorized),
 }
 
-/// Carries out a command of the session with this token.
+/// Carries out a command of the session with this token. `identify` says whose token the command
+/// `auth` brings.
 ///
 /// # Errors
-/// [`Refusal::NoSession`] if there is none on this node, else what the command itself refuses.
+/// [`Refusal::NoSession`] if there is none on this node, or it is somebody else's; else what the
+/// command itself refuses.
 pub async fn run(
     local: &LocalShard,
     principal: &Principal,
+    identify: impl Fn(&str) -> Result<Principal, Refusal>,
     token: SessionToken,
     command: Command,
 ) -> Result<CommandAnswer, Refusal> {
     let hub = local.hub();
     let shard = hub.directory.find(&token).ok_or(Refusal::NoSession)?;
-    let session = Session { hub, shard, token };
+    if let Command::Auth(command) = command {
+        let fresh = identify(&command.token)?;
+        let session = Session { hub, shard, token, principal: Arc::clone(&fresh.name) };
+        return session.renew_right(fresh).await.map(CommandAnswer::Authorized);
+    }
+    let session = Session { hub, shard, token, principal: Arc::clone(&principal.name) };
+    // Before anything else, so that nobody learns of the session but its owner.
+    let identity = session.identity().await?;
     match command {
         Command::Subscribe(names) => {
-            session.subscribe(parse_selectors(&names)?).await.map(CommandAnswer::Subscriptions)
+            let selectors = parse_selectors(&names)?;
+            check_right_to_follow(principal, &selectors, false)?;
+            session.subscribe(selectors).await.map(CommandAnswer::Subscriptions)
         }
         Command::Unsubscribe(names) => {
             session.unsubscribe(parse_selectors(&names)?).await.map(CommandAnswer::Subscriptions)
         }
         Command::Publish(item) => {
-            let message = Message::parse(item, hub.config.load().message_bytes_max)?;
-            let from = session.sender(principal).await?;
-            let receipts = publish::publish(local, principal, &from, vec![message], None).await?;
-            receipts.into_iter().next().map(CommandAnswer::Published).ok_or(Refusal::Stopped)
+            let from = Sender { user: principal.user.clone(), connection: Some(identity.connection) };
+            let published = publish_one(local, principal, &from, item).await;
+            published.map(CommandAnswer::Published).inspect_err(|refusal| {
+                hub.metrics.publish_refusals.of((Door::Command, refusal.class())).inc();
+            })
         }
         Command::History(command) => {
             let order = HistoryOrder { before: command.before, since: command.since, limit: command.limit };
-            channels::history(hub, &command.channel, order).await.map(CommandAnswer::History)
+            channels::history(hub, principal, &command.channel, order).await.map(CommandAnswer::History)
         }
-        Command::Presence(command) => channels::presence(hub, &command.channel).await.map(CommandAnswer::Presence),
-        Command::Ping(_) => session.ping().await.map(CommandAnswer::Pong),
+        Command::Presence(command) => {
+            channels::presence(hub, principal, &command.channel).await.map(CommandAnswer::Presence)
+        }
+        Command::Ping(_) | Command::Auth(_) => session.ping().await.map(CommandAnswer::Pong),
     }
 }
 
@@ -76,13 +94,15 @@ struct Session<'a> {
     hub: &'a Arc<Hub>,
     shard: usize,
     token: SessionToken,
+    /// Whose it must be.
+    principal: Arc<str>,
 }
 
 impl Session<'_> {
     async fn subscribe(self, selectors: Vec<Selector>) -> Result<Subscriptions, Refusal> {
-        let token = self.token;
+        let Self { token, principal, .. } = self;
         let subscribe = move |shard: &mut Shard, _| {
-            let key = shard.find_session(&token).ok_or(Refusal::NoSession)?;
+            let key = shard.find_own_session(&token, &principal).ok_or(Refusal::NoSession)?;
             let done = shard.subscribe(key, selectors, false);
             done.map_err(|_| Refusal::TooManySubscriptions).map(|()| subscriptions(shard, key))
         };
@@ -90,9 +110,9 @@ impl Session<'_> {
     }
 
     async fn unsubscribe(self, selectors: Vec<Selector>) -> Result<Subscriptions, Refusal> {
-        let token = self.token;
+        let Self { token, principal, .. } = self;
         let unsubscribe = move |shard: &mut Shard, _| {
-            let key = shard.find_session(&token).ok_or(Refusal::NoSession)?;
+            let key = shard.find_own_session(&token, &principal).ok_or(Refusal::NoSession)?;
             shard.unsubscribe(key, &selectors);
             Ok(subscriptions(shard, key))
         };
@@ -100,19 +120,54 @@ impl Session<'_> {
     }
 
     /// What the server knows of the session's client.
-    async fn sender(self, principal: &Principal) -> Result<Sender, Refusal> {
-        let token = self.token;
-        let identity = move |shard: &mut Shard, _| shard.find_session(&token).and_then(|key| shard.identity(key));
-        let identity = self.hub.call(self.shard, identity).await.flatten().ok_or(Refusal::NoSession)?;
-        Ok(Sender { user: principal.user.clone(), connection: Some(identity.connection) })
+    async fn identity(&self) -> Result<Present, Refusal> {
+        let (token, principal) = (self.token.clone(), Arc::clone(&self.principal));
+        let identity =
+            move |shard: &mut Shard, _| shard.find_own_session(&token, &principal).and_then(|key| shard.identity(key));
+        self.hub.call(self.shard, identity).await.flatten().ok_or(Refusal::NoSession)
+    }
+
+    /// The stream goes on under a fresh token of the same principal.
+    async fn renew_right(self, fresh: Principal) -> Result<Authorized, Refusal> {
+        let Self { hub, shard, token, principal } = self;
+        let expires = fresh.expires_at.map(|end| hub.moment_of(end));
+        let expires_at = fresh.expires_at.map(Timestamp::to_rfc3339);
+        let renew = move |shard: &mut Shard, _| {
+            let key = shard.find_own_session(&token, &principal).ok_or(Refusal::NoSession)?;
+            let before = Arc::clone(shard.view(key).ok_or(Refusal::NoSession)?.client());
+            let client = streams::renewed_client(&before, &fresh);
+            let everyone = ChannelName::broadcast();
+            // What the server made it follow stays: what is for everyone, and the user's own channel.
+            let is_own = |channel: &ChannelName| channel.is_reserved() || *channel == everyone;
+            let covers = |selector: &Selector| match selector {
+                Selector::Channel(channel) if is_own(channel) => true,
+                _ => fresh.grants.subscribe.cover(selector),
+            };
+            let lost = shard.renew_right(key, client, expires, covers, |channel| fresh.grants.presence.allow(channel));
+            let Subscriptions { channels, position } = subscriptions(shard, key);
+            let lost = lost.iter().map(Selector::to_string).collect();
+            Ok(Authorized { channels, lost, expires_at: expires_at.clone(), position })
+        };
+        hub.call(shard, renew).await.ok_or(Refusal::Stopped)?
     }
 
     async fn ping(self) -> Result<Pong, Refusal> {
-        let token = self.token;
-        let head = move |shard: &mut Shard, _| shard.find_session(&token).map(|_| shard.head());
+        let Self { token, principal, .. } = self;
+        let head = move |shard: &mut Shard, _| shard.find_own_session(&token, &principal).map(|_| shard.head());
         let head = self.hub.call(self.shard, head).await.flatten().ok_or(Refusal::NoSession)?;
         Ok(Pong { position: head.to_string(), server_time: Hub::wall_clock().to_rfc3339() })
     }
+}
+
+async fn publish_one(
+    local: &LocalShard,
+    principal: &Principal,
+    from: &Sender,
+    item: PublishItem,
+) -> Result<Receipt, Refusal> {
+    let message = Message::parse(item, local.hub().config.load().message_bytes_max)?;
+    let receipts = publish::publish(local, principal, from, vec![message], None).await?;
+    receipts.into_iter().next().ok_or(Refusal::Stopped)
 }
 
 fn subscriptions(shard: &Shard, key: SessionKey) -> Subscriptions {

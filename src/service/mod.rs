@@ -1,17 +1,48 @@
 //! The use cases: what Santral does, whichever edge asks for it.
 
+pub mod accounts;
+pub mod api_keys;
+pub mod blocks;
 pub mod channels;
 pub mod commands;
+pub mod connection_records;
+pub mod connections;
+pub mod event_log;
+pub mod openness;
+pub mod operator;
 pub mod publish;
+pub mod rights;
 pub mod settings;
+pub mod stats;
 pub mod streams;
+pub mod tickets;
+pub mod users;
+mod write_behind;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use santral_core::grants::PatternError;
 use santral_core::limits;
 use santral_core::names::{ConnectionId, NameError};
 use santral_core::position::{Epoch, Position};
 
+use crate::auth::AuthError;
+use crate::auth::account_name::AccountNameError;
+use crate::auth::password::PasswordError;
 use crate::config::SettingError;
+use crate::hub::admission::{ClientAddress, Full};
 use crate::ports::store::StoreError;
+use crate::telemetry::metrics::labels::RefusalClass;
+
+/// Where a request comes from.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The client's address, as far as it can be trusted.
+    pub address: ClientAddress,
+    /// The program, as it says; at most [`limits::USER_AGENT_BYTES_MAX`] bytes.
+    pub user_agent: Option<Arc<str>>,
+}
 
 /// Why something was not done. Each is the caller's to mend, or passes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +94,29 @@ pub enum Refusal {
     /// No such session, or not the caller's.
     #[error("there is no such session")]
     NoSession,
+    /// No such connection, or no longer.
+    #[error("there is no such connection")]
+    NoConnection,
+    /// Somebody is blocked for longer than the bound.
+    #[error("a block lasts at most {} days", limits::BLOCK_MAX.as_secs() / 86_400)]
+    BlockTooLong,
+    /// More blocks than the bound.
+    #[error("there are {} blocks already", limits::BLOCKS_MAX)]
+    TooManyBlocks,
+    /// There is no such block.
+    #[error("there is no such block")]
+    NoBlock,
+    /// A channel, prefix or target that the caller has no right to.
+    #[error("there is no right to {right} {what:?}")]
+    Forbidden {
+        /// What one would do with it.
+        right: &'static str,
+        /// What it is.
+        what: String,
+    },
+    /// A token that is none, or no longer.
+    #[error("{0}")]
+    Token(#[from] AuthError),
     /// The log.
     #[error("{0}; the message is not acknowledged")]
     Store(#[from] StoreError),
@@ -82,17 +136,121 @@ pub enum Refusal {
     #[error("the server is about to stop")]
     Draining,
     /// No place for another stream.
-    #[error("the server has as many streams as it can hold")]
-    Full,
+    #[error("{0}")]
+    Full(Full),
+    /// A field that is not what it must be.
+    #[error("{0}")]
+    Field(&'static str),
+    /// The name of an account.
+    #[error("the name {0}")]
+    AccountName(AccountNameError),
+    /// A pattern of channels.
+    #[error(transparent)]
+    Pattern(PatternError),
+    /// A password that is not good enough, or that nobody had time to look at.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// Name and password do not belong together. Which of them is wrong is nobody's business.
+    #[error("the name or the password is wrong")]
+    BadCredentials,
+    /// Nobody may register by themselves.
+    #[error("the registration is closed")]
+    RegistrationClosed,
+    /// The operation is for who has signed in with an account.
+    #[error("there is no login to this request")]
+    NoLogin,
+    /// Another token than the printed one, or there is an admin already.
+    #[error("the setup is closed, or this is not its token")]
+    SetupClosed,
+    /// Another account has the name.
+    #[error("there is an account of this name")]
+    NameTaken,
+    /// No such account.
+    #[error("there is no such account")]
+    NoUser,
+    /// No such API key.
+    #[error("there is no such API key")]
+    NoApiKey,
+    /// Nobody would be left who could manage the server.
+    #[error("this is the last admin who can sign in")]
+    LastAdmin,
+    /// As many API keys as there may be.
+    #[error("there are as many API keys as there may be")]
+    TooManyApiKeys,
+    /// Too many attempts; when the next one may be made.
+    #[error("too many attempts; the next one may be made in {} s", .0.as_secs() + 1)]
+    Throttled(Duration),
+    /// A filter of the event log.
+    #[error("{0}")]
+    EventFilter(String),
     /// Something of ours has stopped.
     #[error("the server could not finish the request")]
     Stopped,
+}
+
+impl Refusal {
+    /// The class under which a refusal is counted; that of its status.
+    #[must_use]
+    pub fn class(&self) -> RefusalClass {
+        match self {
+            Self::Channel(..)
+            | Self::Event(..)
+            | Self::Session(_)
+            | Self::Connection(..)
+            | Self::User(..)
+            | Self::Position(_)
+            | Self::Target(_)
+            | Self::TooLarge { .. }
+            | Self::TooDeep
+            | Self::Batch(_)
+            | Self::IdempotencyKey(_)
+            | Self::KeyReused
+            | Self::TooManySubscriptions
+            | Self::NoSession
+            | Self::NoConnection
+            | Self::BlockTooLong
+            | Self::TooManyBlocks
+            | Self::NoBlock
+            | Self::Setting(_)
+            | Self::DescriptionTooLong
+            | Self::Cursor(_)
+            | Self::EventFilter(_)
+            | Self::Field(_)
+            | Self::AccountName(_)
+            | Self::Pattern(_)
+            | Self::Password(PasswordError::Weak(_))
+            | Self::NoUser
+            | Self::NoApiKey
+            | Self::NameTaken
+            | Self::LastAdmin
+            | Self::TooManyApiKeys => RefusalClass::Invalid,
+            Self::Forbidden { .. }
+            | Self::Token(_)
+            | Self::BadCredentials
+            | Self::RegistrationClosed
+            | Self::NoLogin
+            | Self::SetupClosed => RefusalClass::Denied,
+            Self::Throttled(_) => RefusalClass::Limited,
+            Self::Password(PasswordError::Busy) => RefusalClass::Unavailable,
+            Self::Password(PasswordError::Failed) => RefusalClass::Failed,
+            Self::Full(Full::User | Full::Address) => RefusalClass::Limited,
+            Self::Store(_) | Self::Database(_) | Self::Draining | Self::Full(Full::Total) => RefusalClass::Unavailable,
+            Self::Stopped => RefusalClass::Failed,
+        }
+    }
 }
 
 /// A fresh connection id.
 #[must_use]
 pub(crate) fn new_connection_id() -> ConnectionId {
     ConnectionId::parse(&nanoid::nanoid!(ConnectionId::LENGTH)).expect("nanoid's alphabet is that of tokens")
+}
+
+/// Does what may block on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Refusal> {
+    Ok(actix_rt::task::spawn_blocking(work).await.map_err(|_| Refusal::Stopped)??)
 }
 
 /// Reads a position that must be one of this log.

@@ -10,6 +10,7 @@ use santral_core::json;
 use santral_core::limits::{BATCH_ITEMS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, JSON_DEPTH_MAX};
 use santral_core::names::{BROADCAST, ChannelName, ConnectionId, EventName};
 use santral_core::position::{Offset, Position};
+use santral_schema::access::Role;
 use santral_schema::publish::{PublishItem, Receipt, ReceiptDurability};
 
 use super::Refusal;
@@ -19,6 +20,7 @@ use crate::hub::delivery::Delivery;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::writer::Outcome;
 use crate::ports::store::{Append, Durability, IdempotencyKey};
+use crate::telemetry::metrics::labels::{Door, Outcome as Fate};
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +106,7 @@ pub async fn publish(
     if messages.is_empty() || messages.len() > BATCH_ITEMS_MAX {
         return Err(Refusal::Batch(messages.len()));
     }
+    messages.iter().try_for_each(|message| check_right_to_publish(principal, &message.target))?;
     let request_key = request_key.map(parse_key).transpose()?;
     if request_key.is_some() && messages.iter().any(|message| message.volatile || message.key.is_some()) {
         return Err(Refusal::IdempotencyKey(
@@ -117,7 +120,52 @@ pub async fn publish(
             *receipt = Some(send_volatile(shard, from, message).await?);
         }
     }
-    receipts.into_iter().collect::<Option<Vec<_>>>().ok_or(Refusal::Stopped)
+    let receipts = receipts.into_iter().collect::<Option<Vec<_>>>().ok_or(Refusal::Stopped)?;
+    count(shard.hub(), from, &messages, &receipts);
+    Ok(receipts)
+}
+
+/// Counts what was published, once for the whole request.
+fn count(hub: &Hub, from: &Sender, messages: &[Message], receipts: &[Receipt]) {
+    // Whoever has a connection speaks by its session's commands.
+    let door = if from.connection.is_some() { Door::Command } else { Door::Rest };
+    let (mut stored, mut volatile, mut repeated, mut bytes) = (0, 0, 0, 0);
+    for (message, receipt) in messages.iter().zip(receipts) {
+        match (message.volatile, receipt.receivers) {
+            (true, _) => volatile += 1,
+            (false, Some(_)) => stored += 1,
+            // The receivers of back then are not known any more.
+            (false, None) => {
+                repeated += 1;
+                continue;
+            }
+        }
+        bytes += message.data.len() as u64;
+    }
+    for (fate, count) in [(Fate::Stored, stored), (Fate::Volatile, volatile), (Fate::Repeated, repeated)] {
+        if count > 0 {
+            hub.metrics.publishes.of((door, fate)).inc_by(count);
+        }
+    }
+    hub.metrics.publish_bytes.inc_by(bytes);
+}
+
+/// Channels are granted by pattern. Users and connections are spoken to by servers only: a person who
+/// could, could speak to anybody.
+fn check_right_to_publish(principal: &Principal, target: &Target) -> Result<(), Refusal> {
+    let is_server = matches!(principal.role, Role::Publisher | Role::Admin);
+    let forbidden = |what: &str| Err(Refusal::Forbidden { right: "publish to", what: what.to_owned() });
+    match target {
+        Target::Channels(channels) => {
+            let is_granted = |channel: &ChannelName| match channel.is_reserved() {
+                true => is_server,
+                false => principal.grants.publish.allow(channel),
+            };
+            channels.iter().find(|channel| !is_granted(channel)).map_or(Ok(()), |channel| forbidden(channel.as_str()))
+        }
+        Target::Connection(_) if is_server => Ok(()),
+        Target::Connection(connection) => forbidden(connection.as_str()),
+    }
 }
 
 /// Stores every message that is to be stored, in one commit.

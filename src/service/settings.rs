@@ -315,8 +315,15 @@ mod tests {
             if self.fails.load(Ordering::Relaxed) {
                 return Err(StoreError::Full);
             }
-            let old = self.settings.lock().insert(setting.key.clone(), setting.clone());
+            let mut settings = self.settings.lock();
+            let old = settings.insert(setting.key.clone(), setting.clone());
             self.note(&setting.key, old.map(|old| old.value_json), Some(setting));
+            let is_slow = self.history.lock().len() % 2 == 1;
+            drop(settings);
+            // Every other change tarries between its row and coming into force.
+            if is_slow {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
             Ok(())
         }
 

@@ -4,20 +4,23 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use santral_core::client::Client;
 use santral_core::limits::{RETRY_LATER_MS, RETRY_MS, SUBSCRIPTIONS_PER_SESSION_MAX};
 use santral_core::names::{ChannelName, Selector, SessionToken};
 use santral_core::position::ResumeFrom;
 use santral_core::session::{Legacy, SessionKey};
-use santral_core::shard::AttachRequest;
+use santral_core::shard::{AttachRequest, ForeignSession};
 use santral_core::sse::{self, Format};
 use santral_schema::events::Hello;
 use santral_schema::reason::DisconnectReason;
 use santral_schema::sessions::{StreamFormat, StreamRequest};
 
-use super::{Refusal, new_connection_id};
-use crate::auth::Principal;
+use super::{Peer, Refusal, new_connection_id};
+use crate::auth::{Credential, Principal};
+use crate::hub::admission::Full;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::{Hub, StreamSlot};
+use crate::telemetry::metrics::labels::ConnectionRefusal;
 
 /// A stream that was asked for, checked.
 #[derive(Debug)]
@@ -37,6 +40,7 @@ impl StreamOrder {
     /// [`Refusal`] for names that break the grammar and for too many of them.
     pub fn parse(request: StreamRequest, principal: &Principal) -> Result<Self, Refusal> {
         let mut selectors = parse_selectors(&request.channels)?;
+        check_right_to_follow(principal, &selectors, request.presence)?;
         if request.broadcast != Some(false) {
             selectors.push(Selector::Channel(ChannelName::broadcast()));
         }
@@ -61,6 +65,27 @@ impl StreamOrder {
     }
 }
 
+/// Whether somebody may follow all of this, with the presence of the channels that are named.
+///
+/// # Errors
+/// [`Refusal::Forbidden`] names the first that they may not.
+pub fn check_right_to_follow(principal: &Principal, selectors: &[Selector], presence: bool) -> Result<(), Refusal> {
+    let everyone = ChannelName::broadcast();
+    for selector in selectors {
+        // Whoever may open a stream at all follows what is for everyone.
+        let is_for_everyone = matches!(selector, Selector::Channel(channel) if *channel == everyone);
+        if !is_for_everyone && !principal.grants.subscribe.cover(selector) {
+            return Err(Refusal::Forbidden { right: "follow", what: selector.to_string() });
+        }
+        if let (true, Selector::Channel(channel)) = (presence, selector)
+            && !principal.grants.presence.allow(channel)
+        {
+            return Err(Refusal::Forbidden { right: "see the presence of", what: selector.to_string() });
+        }
+    }
+    Ok(())
+}
+
 /// Reads channels and prefixes as a client sent them.
 ///
 /// # Errors
@@ -80,12 +105,23 @@ pub struct Opening {
 ///
 /// # Errors
 /// [`Refusal::Draining`] and [`Refusal::Full`] pass; the client should come back later.
-pub async fn open(shard: &LocalShard, principal: &Principal, order: StreamOrder) -> Result<Opening, Refusal> {
+/// [`Refusal::NoSession`]: the session is somebody else's.
+pub async fn open(
+    shard: &LocalShard,
+    principal: &Principal,
+    peer: &Peer,
+    order: StreamOrder,
+) -> Result<Opening, Refusal> {
     let hub = Arc::clone(shard.hub());
     if hub.is_draining() {
+        hub.metrics.connections_refused.of(ConnectionRefusal::Draining).inc();
         return Err(Refusal::Draining);
     }
-    let slot = hub.admit_stream().ok_or(Refusal::Full)?;
+    let slot = hub.admit_stream(principal.user.as_ref(), peer.address.network).map_err(|full| {
+        let refusal = if full == Full::Total { ConnectionRefusal::Full } else { ConnectionRefusal::Limited };
+        hub.metrics.connections_refused.of(refusal).inc();
+        Refusal::Full(full)
+    })?;
     if order.presence {
         hub.watch_presence();
     }
@@ -95,14 +131,15 @@ pub async fn open(shard: &LocalShard, principal: &Principal, order: StreamOrder)
     };
     // Held until the session is attached: two attaches of one token go one by one (INV-5).
     let _turn = if resumable { Some(hub.directory.lock_token(&token).await) } else { None };
-    let legacy = take_over(shard, &hub, &token).await;
+    let legacy = take_over(shard, &hub, &token, &principal.name).await?;
     let connection = new_connection_id();
     let channels = order.selectors.iter().map(Selector::to_string).collect();
     let attached = shard.attach(AttachRequest {
         token: token.clone(),
         resumable,
         connection,
-        user: principal.user.clone(),
+        client: client_of(principal, peer),
+        expires: principal.expires_at.map(|end| hub.moment_of(end)),
         format: order.format,
         selectors: order.selectors,
         presence: order.presence,
@@ -132,6 +169,11 @@ pub async fn open(shard: &LocalShard, principal: &Principal, order: StreamOrder)
     Ok(Opening { session: attached.session, slot, first_bytes: first_bytes.freeze() })
 }
 
+/// Ends a session whose client lost its right while it was being admitted.
+pub fn give_up(shard: &LocalShard, opening: Opening) {
+    shard.abandon(opening.session);
+}
+
 /// What a client hears that must come back later and cannot read an error status.
 #[must_use]
 pub fn come_back_later(reason: DisconnectReason) -> Bytes {
@@ -141,13 +183,58 @@ pub fn come_back_later(reason: DisconnectReason) -> Bytes {
 }
 
 /// Ends the session's earlier attach, wherever it is, and brings its inbox here.
-async fn take_over(shard: &LocalShard, hub: &Hub, token: &SessionToken) -> Option<Legacy> {
-    let previous = hub.directory.claim(token, shard.index())?;
-    if previous == shard.index() {
-        return shard.release(token);
+async fn take_over(
+    shard: &LocalShard,
+    hub: &Hub,
+    token: &SessionToken,
+    principal: &Arc<str>,
+) -> Result<Option<Legacy>, Refusal> {
+    let released = match hub.directory.find(token) {
+        None => Ok(None),
+        Some(previous) if previous == shard.index() => shard.release(token, principal),
+        Some(previous) => {
+            let (token, principal) = (token.clone(), Arc::clone(principal));
+            // A shard that has stopped has nothing to leave.
+            let released = hub.call(previous, move |shard, now| shard.release(now, &token, &principal)).await;
+            released.unwrap_or(Ok(None))
+        }
+    };
+    let legacy = released.map_err(|ForeignSession| Refusal::NoSession)?;
+    hub.directory.claim(token, shard.index());
+    Ok(legacy)
+}
+
+/// What is known of whoever asks for a stream.
+pub(super) fn client_of(principal: &Principal, peer: &Peer) -> Arc<Client> {
+    let (credential, has_rights_of_role) = handle_of(&principal.credential);
+    Arc::new(Client {
+        principal: Arc::clone(&principal.name),
+        user: principal.user.clone(),
+        role: principal.role,
+        credential,
+        has_rights_of_role,
+        transport: "sse",
+        address: peer.address.ip.to_string().into(),
+        user_agent: peer.user_agent.clone(),
+        connected_at: Hub::wall_clock(),
+    })
+}
+
+/// The same client under a fresh token.
+pub(super) fn renewed_client(before: &Client, fresh: &Principal) -> Arc<Client> {
+    let (credential, has_rights_of_role) = handle_of(&fresh.credential);
+    let user = fresh.user.clone();
+    Arc::new(Client { user, role: fresh.role, credential, has_rights_of_role, ..before.clone() })
+}
+
+/// By what a right may be taken back, and whether it comes from the role.
+fn handle_of(credential: &Credential) -> (Option<Arc<str>>, bool) {
+    match credential {
+        Credential::None => (None, true),
+        Credential::Login { family, .. } => (Some(Arc::clone(family)), true),
+        Credential::Issuer => (None, false),
+        Credential::ApiKey { id } => (Some(Arc::clone(id)), false),
     }
-    let token = token.clone();
-    hub.call(previous, move |shard, now| shard.release(now, &token)).await.flatten()
 }
 
 fn new_session_token() -> SessionToken {

@@ -1,5 +1,6 @@
 //! The migrations, embedded in the binary and run at each start.
 
+use diesel::migration::MigrationSource;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::database::Database;
@@ -25,6 +26,25 @@ pub(super) fn run(database: &mut Database) -> Result<(), MigrationError> {
     });
     outcome.map_err(|cause| MigrationError(cause.to_string()))?;
     ran.map_err(|trouble| MigrationError(trouble.to_string()))
+}
+
+/// Which migrations of this version are not among those that ran, and which of those it does not know.
+pub(super) fn compare(database: &Database, applied: &[String]) -> (Vec<String>, Vec<String>) {
+    let mut ours = match database {
+        Database::Sqlite(_) => names::<diesel::sqlite::Sqlite>(&SQLITE),
+        Database::Postgres(_) => names::<diesel::pg::Pg>(&POSTGRES),
+    };
+    ours.sort_unstable();
+    let is_ours = |version: &String| ours.iter().any(|(ours, _)| ours == version);
+    let unknown = applied.iter().filter(|version| !is_ours(version)).cloned().collect();
+    let pending = ours.iter().filter(|(version, _)| !applied.contains(version)).map(|(_, name)| name.clone()).collect();
+    (pending, unknown)
+}
+
+/// Version and name of each migration that the binary brings.
+fn names<B: diesel::backend::Backend>(source: &EmbeddedMigrations) -> Vec<(String, String)> {
+    let migrations = MigrationSource::<B>::migrations(source).unwrap_or_default();
+    migrations.iter().map(|each| (each.name().version().to_string(), each.name().to_string())).collect()
 }
 
 /// Why a migration did not run, in the database's words.

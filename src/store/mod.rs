@@ -13,6 +13,7 @@
 //! | `event_logs`, `event_query` | the event log, and finding something in it |
 //! | `write_gate` | one writer at a time |
 //! | `messages`, `schema`, `text` | rows, apart from the engine's types |
+//! | `survey` | what the doctor asks |
 //! | `error` | causes, and what the rest of the server is told |
 //!
 //! Everything here blocks; the writer has a thread of its own, readers run on blocking threads.
@@ -42,6 +43,7 @@ mod retention;
 mod schema;
 mod settings;
 mod sqlite;
+mod survey;
 mod text;
 mod write_gate;
 mod writer;
@@ -62,6 +64,7 @@ use write_gate::WriteGate;
 use writer::Writer;
 
 pub use error::OpenError;
+pub use survey::survey;
 
 /// Which database, and how.
 #[derive(Clone)]

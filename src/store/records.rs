@@ -181,14 +181,16 @@ impl EventStore for Records {
         self.read(|database, bad| event_logs::read(database, query, bad))
     }
 
-    fn clear(&self, before: Timestamp, trace: &dyn Fn(usize) -> NewEvent) -> Result<(usize, i64), StoreError> {
-        let (count, id) = self.write(|database, _| {
+    fn begin_clear(&self, before: Timestamp, trace: &dyn Fn(usize) -> NewEvent) -> Result<(usize, i64), StoreError> {
+        self.write(|database, _| {
             let count = event_logs::count_before(database, before)?;
             let ids = event_logs::append(database, &[trace(count)])?;
             Ok((count, ids.first().copied().unwrap_or_default()))
-        })?;
-        while self.write(|database, _| event_logs::prune_by_age(database, before, id))? {}
-        Ok((count, id))
+        })
+    }
+
+    fn clear_slice(&self, before: Timestamp, below: i64) -> Result<bool, StoreError> {
+        self.write(|database, _| event_logs::prune_by_age(database, before, below))
     }
 
     fn prune(&self, before: Timestamp, rows_max: u64) -> Result<bool, StoreError> {

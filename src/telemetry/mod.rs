@@ -1,10 +1,13 @@
 //! Logs: `env_logger` filters, [`line`] formats, [`sink`] writes to stderr without blocking anybody.
 //!
 //! The command line starts it once; everyone else uses the macros of the `log` crate. Which records
-//! are written can be changed at any time.
+//! are written can be changed at any time. Beside logs: [`metrics`], and what the
+//! operating system says of the [`process`].
 
 mod escape;
 mod line;
+pub mod metrics;
+pub mod process;
 mod redact;
 mod sink;
 
@@ -21,7 +24,7 @@ use crate::config::LogFormat;
 use line::Style;
 use sink::Sink;
 
-pub use sink::LogGuard;
+pub use sink::{LogGuard, lost_lines};
 
 /// Starts logging to stderr, panics included. `filter` has been checked by the configuration.
 ///
@@ -91,6 +94,12 @@ fn filter_of(directives: &str) -> Logger {
 #[must_use]
 pub fn without_secrets(text: &impl Display) -> String {
     redact::redacted(&text.to_string()).into_owned()
+}
+
+/// Whether the value of a field of this name is a secret, whatever it is.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    redact::is_secret_name(name)
 }
 
 fn apology(style: Style, count: u64) -> String {

@@ -27,6 +27,15 @@ pub struct LogGuard {
     sender: SyncSender<Item>,
 }
 
+/// Lines that this process has lost since its start.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Log lines that were lost since the start, because nobody read them fast enough.
+#[must_use]
+pub fn lost_lines() -> u64 {
+    LOST.load(Ordering::Relaxed)
+}
+
 impl Sink {
     /// Starts the thread. `apology` makes the line that tells how many were lost.
     pub(super) fn start(
@@ -46,6 +55,7 @@ impl Sink {
     pub(super) fn send(&self, line: String) {
         if self.sender.try_send(Item::Line(line.into_bytes())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
+            LOST.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

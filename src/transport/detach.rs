@@ -6,23 +6,22 @@
 //! shuts the connection down, the socket moves to the shard of this thread instead.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use actix_rt::net::TcpStream;
-use actix_web::body::MessageBody;
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
 
-use santral_core::limits::{BODY_DEADLINE, REQUEST_HEAD_DEADLINE};
 use santral_core::session::SessionKey;
 
+use super::connections::{Member, Place};
+use super::patience::Patience;
 use crate::hub::StreamSlot;
 use crate::hub::shard_thread::LocalShard;
 
@@ -35,12 +34,21 @@ struct Pending {
     handover: RefCell<Option<Handover>>,
     /// Whether another request came behind the one for a stream.
     held: Cell<bool>,
+    /// The connection's place among the plain ones.
+    member: Option<Rc<Member>>,
 }
 
 impl Ticket {
     /// Sends the socket to a session's shard once the response in hand is flushed.
     pub(crate) fn hand_over(&self, handover: Handover) {
         *self.0.handover.borrow_mut() = Some(handover);
+    }
+
+    /// Notes that the server waits for the rest of a request, or no longer does.
+    pub(crate) fn set_waiting(&self, is_waiting: bool) {
+        if let Some(member) = &self.0.member {
+            member.set_waiting(is_waiting);
+        }
     }
 
     fn take(&self) -> Option<Handover> {
@@ -60,13 +68,50 @@ impl Ticket {
 /// Those of the services inside.
 pub async fn hold_back(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + Unpin>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    if let Some(ticket) = request.request().conn_data::<Ticket>().filter(|ticket| ticket.is_given()) {
+    let ticket = request.request().conn_data::<Ticket>().cloned().unwrap_or_default();
+    if ticket.is_given() {
         ticket.0.held.set(true);
         std::future::pending::<()>().await;
     }
-    next.call(request).await
+    let answering = Answering::begin(ticket);
+    let response = next.call(request).await?;
+    Ok(response.map_body(|_, body| WatchedBody { body, _answering: answering }))
+}
+
+/// While it is there, the client waits for the server and not the other way round.
+struct Answering(Ticket);
+
+impl Answering {
+    fn begin(ticket: Ticket) -> Self {
+        ticket.set_waiting(false);
+        Self(ticket)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.set_waiting(true);
+    }
+}
+
+/// An answer's body, whose end is the end of the answer.
+struct WatchedBody<B> {
+    body: B,
+    _answering: Answering,
+}
+
+impl<B: MessageBody + Unpin> MessageBody for WatchedBody<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(context)
+    }
 }
 
 /// A session that waits for its socket. Dropped without it, the session learns that it never comes.
@@ -96,49 +141,21 @@ impl Drop for Handover {
     }
 }
 
-/// How long a request may take from its first byte to the first byte of its answer.
-///
-/// actix-http times the head of a connection's first request only; without this, a client could
-/// hold a kept-alive connection for ever with a second head that never ends.
-#[derive(Default)]
-struct Patience {
-    /// When the first byte came since the last answer.
-    asked_at: Option<Instant>,
-    /// Set for the request that was first seen; it is moved when it rings, not for each request.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Patience {
-    /// Ready when the request in hand has had its time.
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(end) = self.asked_at.map(|asked_at| asked_at + REQUEST_DEADLINE) else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
-        while timer.as_mut().poll(context).is_ready() {
-            if Instant::now() >= end {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(end);
-        }
-        Poll::Pending
-    }
-}
-
-/// Head, body, and the longest answer: a publish whose database hangs.
-const REQUEST_DEADLINE: Duration = REQUEST_HEAD_DEADLINE.saturating_add(BODY_DEADLINE).saturating_add(BODY_DEADLINE);
-
 /// An accepted socket that may leave.
 pub struct DetachableStream {
     /// `None` once it has left.
     stream: Option<TcpStream>,
     ticket: Ticket,
     patience: Patience,
+    _place: Place,
 }
 
 impl DetachableStream {
     /// Wraps an accepted socket.
     #[must_use]
-    pub fn new(stream: TcpStream) -> Self {
-        Self { stream: Some(stream), ticket: Ticket::default(), patience: Patience::default() }
+    pub(super) fn new(stream: TcpStream, place: Place) -> Self {
+        let pending = Pending { member: Some(Rc::clone(place.member())), ..Pending::default() };
+        Self { stream: Some(stream), ticket: Ticket(Rc::new(pending)), patience: Patience::default(), _place: place }
     }
 
     /// The ticket of this connection.
@@ -147,12 +164,29 @@ impl DetachableStream {
         self.ticket.clone()
     }
 
-    /// Notes that an answer is on its way.
-    fn answered(mut self: Pin<&mut Self>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.patience.asked_at = None;
+    /// Notes what became of bytes for the client; an error when it has had its time.
+    fn written(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) if *bytes > 0 => self.patience.on_output(*bytes),
+            Poll::Ready(_) => (),
+            Poll::Pending => {
+                self.patience.on_full();
+                if self.is_over(context) {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
         }
         written
+    }
+
+    /// Whether the connection has had its time, or must make room for others.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        let must_go = self.ticket.0.member.as_ref().is_some_and(|member| member.poll_ended(context));
+        must_go || self.patience.poll_end(context).is_ready()
     }
 
     fn poll_stream<T>(
@@ -172,19 +206,16 @@ impl AsyncRead for DetachableStream {
         let before = buffer.filled().len();
         let read = Pin::new(&mut *this).poll_stream(|stream| stream.poll_read(context, buffer));
         if buffer.filled().len() > before {
-            this.patience.asked_at.get_or_insert_with(Instant::now);
+            this.patience.on_input();
         }
-        match this.patience.poll_end(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => read,
-        }
+        if this.is_over(context) { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { read }
     }
 }
 
 impl AsyncWrite for DetachableStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.as_mut().poll_stream(|stream| stream.poll_write(context, bytes));
-        self.answered(written)
+        self.written(context, written)
     }
 
     fn poll_write_vectored(
@@ -193,7 +224,7 @@ impl AsyncWrite for DetachableStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = self.as_mut().poll_stream(|stream| stream.poll_write_vectored(context, slices));
-        self.answered(written)
+        self.written(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -202,6 +233,9 @@ impl AsyncWrite for DetachableStream {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.as_mut().poll_stream(|stream| stream.poll_flush(context));
+        if flushed.is_ready() {
+            self.patience.on_flushed();
+        }
         if flushed.is_ready() && self.ticket.0.held.get() {
             // The dispatcher never shuts down while a request waits, and must learn of its end.
             context.waker().wake_by_ref();

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, Protocol};
 use actix_rt::net::TcpStream;
 use actix_server::Server;
@@ -16,10 +17,14 @@ use tokio::sync::mpsc::Receiver;
 
 use santral_core::limits::{REQUEST_HEAD_DEADLINE, SOCKET_SEND_BUFFER_BYTES, TCP_USER_TIMEOUT};
 
+use super::connections::{Connections, Gate};
 use super::detach::{DetachableStream, hold_back};
 use crate::http;
+use crate::http::Services;
+use crate::hub::admission::Full;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::{Hub, Mail};
+use crate::service::Refusal;
 
 /// Connections that may wait to be accepted: a crowd that returns at once.
 const ACCEPT_QUEUE: i32 = 4_096;
@@ -49,6 +54,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// What the kernel says of the listener.
 pub fn start(
     hub: &Arc<Hub>,
+    services: &Services,
     listener: TcpListener,
     http_connections_max: usize,
     mailboxes: Vec<Receiver<Mail>>,
@@ -56,17 +62,23 @@ pub fn start(
     let address = listener.local_addr()?;
     let workers = mailboxes.len();
     let mailboxes = Arc::new(Mutex::new(mailboxes.into_iter().enumerate().collect::<Vec<_>>()));
-    let hub = Arc::clone(hub);
+    let (hub, services) = (Arc::clone(hub), services.clone());
+    let gate = Gate::new(&services.edge, http_connections_max);
+    let per_worker = (http_connections_max / workers).max(1);
     let server = Server::build()
         .workers(workers)
         .worker_max_blocking_threads(BLOCKING_THREADS)
-        .max_concurrent_connections((http_connections_max / workers).max(1))
+        .max_concurrent_connections(per_worker)
         .disable_signals()
         .shutdown_timeout(1)
         .listen("santral", listener, move || {
             let shard = start_shard(&hub, &mailboxes);
             let app = App::new()
-                .configure(|config| http::configure(config, &shard))
+                .configure(|config| http::configure(config, &shard, &services))
+                .wrap(from_fn(http::edge::guard))
+                .wrap(http::edge::origins::cors(&services.edge))
+                .wrap(from_fn(http::edge::finish))
+                .wrap(from_fn(http::measure::measure))
                 .wrap(from_fn(http::request_id::stamp))
                 .wrap(from_fn(hold_back));
             let app = map_config(app.into_factory(), |()| AppConfig::default());
@@ -79,10 +91,15 @@ pub fn start(
                     data.insert(stream.ticket());
                 })
                 .finish(app);
-            fn_service(async |stream: TcpStream| {
+            let connections = Connections::new(&gate, per_worker);
+            fn_service(move |stream: TcpStream| {
                 let peer = stream.peer_addr().ok();
                 prepare(&stream);
-                Ok((DetachableStream::new(stream), Protocol::Http1, peer))
+                let admitted = match connections.admit(peer.map(|peer| peer.ip())) {
+                    Some(place) => Ok((DetachableStream::new(stream, place), Protocol::Http1, peer)),
+                    None => Err(refuse(&stream)),
+                };
+                std::future::ready(admitted)
             })
             .and_then(http)
         })?
@@ -96,6 +113,17 @@ fn start_shard(hub: &Arc<Hub>, mailboxes: &Mutex<Vec<(usize, Receiver<Mail>)>>) 
     let next = mailboxes.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let (index, mailbox) = next.expect("there is a mailbox for each worker");
     LocalShard::start(hub, index, mailbox).expect("the kernel has a poll for each worker")
+}
+
+/// Tells a peer that has its share of connections already, before it has asked anything.
+fn refuse(stream: &TcpStream) -> DispatchError {
+    let problem = http::problem::ApiError::from(Refusal::Full(Full::Address)).to_document();
+    let head = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/problem+json\r\nRetry-After: 2\r\nConnection: close";
+    let answer = format!("{head}\r\nContent-Length: {}\r\n\r\n{problem}", problem.len());
+    // It fits into an empty send buffer; a peer that has gone already hears nothing. By the socket
+    // itself, since the runtime does not know yet that there is room.
+    let _ = SockRef::from(stream).send(answer.as_bytes());
+    DispatchError::DisconnectTimeout
 }
 
 /// Small frames leave at once, and a peer that takes nothing is given up on.

@@ -234,7 +234,7 @@ fn queries_that_nobody_meant_are_refused() {
     for query in ["pad=2", "pad=TRUE", "presence=on", "broadcast=no", "limit=1", "session=a&session=b", "retry=1"] {
         watched.refuses(&Request::get(&format!("/api/events?{query}")), "invalid_query");
     }
-    for query in ["limit=1e3", "limit=0x10", "offset=1"] {
+    for query in ["limit=1e3", "limit=0x10", "limit=", "limit=%2B5", "limit=-1", "offset=1"] {
         watched.refuses(&Request::get(&format!("/api/channels/a/history?{query}")), "invalid_query");
     }
     for position in ["1e309", "00000000-1e309", "-1", "00000000-99999999999999999999", "%00", "earliest"] {

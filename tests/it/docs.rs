@@ -6,6 +6,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use santral::telemetry::metrics::{Declaration, Metrics};
+use santral_schema::event_log::EventType;
 use santral_schema::problem::ProblemCode;
 use santral_schema::reason::DisconnectReason;
 
@@ -87,6 +89,64 @@ fn the_description_of_the_api_is_fresh() {
     keep_fresh("docs/openapi.json", &format!("{text}\n"));
 }
 
+#[test]
+fn the_table_of_metrics_is_fresh() {
+    let mut text = "<!-- Generated from src/telemetry/metrics/mod.rs. Do not edit; run: SANTRAL_UPDATE_DOCS=1 cargo test --test it docs -->\n\n\
+        # Metrics\n\n\
+        `GET /metrics` shows these in the OpenMetrics text format, or in that of Prometheus for whoever accepts only\n\
+        `text/plain`. What the threads of the streams count is carried over once a second. Labels come from closed sets: no\n\
+        user, channel or address is ever one, and every combination is there from the start.\n\n\
+        Counters end in `_total`, an info in `_info`; a histogram has `_bucket`, `_sum` and `_count`.\n"
+        .to_owned();
+    for Declaration { name, kind, unit, help, labels } in Metrics::declarations() {
+        write!(text, "\n## {name}\n\n{help}\n\n| | |\n|---|---|\n| kind | {kind} |\n| unit | {} |\n", unit.name())
+            .expect("a String takes all text");
+        for (label, values) in labels {
+            // Versions come and go; the document does not say them.
+            let values = if label == "version" { "the version of the server".to_owned() } else { quoted(&values) };
+            writeln!(text, "| `{label}` | {values} |").expect("a String takes all text");
+        }
+    }
+    keep_fresh("docs/metrics.md", &text);
+}
+
+fn quoted(values: &[&str]) -> String {
+    values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn the_table_of_event_types_is_fresh() {
+    let mut text = "<!-- Generated from shared-schema/src/event_log.rs and tests/it/docs.rs. Do not edit; run: SANTRAL_UPDATE_DOCS=1 cargo test --test it docs -->\n\n\
+        # The event log\n\n\
+        What happened, for the operator; not the log of messages. It names people and addresses, so only the roles\n\
+        viewer and admin read it, and only an admin clears it. Secrets and control characters are taken out before an event\n\
+        is stored.\n\n\
+        | | |\n|---|---|\n\
+        | `GET /api/logs` | newest first; `cursor` and `limit` as everywhere |\n\
+        | `GET /api/logs/stream` | Server-Sent Events: `event: log` with the event's id, behind `Last-Event-ID` or `lastEventId` or from now on; `ping` after 25 s of silence, `bye` when the server stops |\n\
+        | `GET /api/logs/export?format=ndjson` or `csv` | all there is, oldest first, as a file |\n\
+        | `DELETE /api/logs?before=` | deletes what is older than a time, by default everything, and leaves one event that says who did it; minutes for a million, and nobody is held up |\n\n\
+        Filters of all but the last: `level` (at least as important), `type` (repeat it, or a list with commas), `actor` (the\n\
+        name of a principal), `q` (text in the message, the actor or the details; small and capital letters of ASCII are the\n\
+        same), `from` and `to` (RFC 3339; from that moment on, and before it). Events are in the order of their ids, which is\n\
+        that in which they were stored; times may go back when a clock does. A page by type, level or actor is found by an\n\
+        index; a search for text or for a time long ago looks at every event, about a second for a million.\n\n\
+        In a CSV file a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return has an apostrophe in front:\n\
+        spreadsheets would take it for a formula, and anybody can choose a user agent. Who reads the file with a program takes\n\
+        NDJSON, where nothing is added.\n\n\
+        Nobody who does something waits for the event log. When events come faster than the database takes them, or it\n\
+        fails for long, some are lost; how many is counted and told by `event_log.lost`. What is older than the setting\n\
+        `event_log_age`, or in excess of `event_log_rows_max`, is deleted.\n\n\
+        ## Types\n"
+        .to_owned();
+    text.push_str("\n| type | level | what happened |\n|---|---|---|\n");
+    for kind in EventType::ALL {
+        let meaning = kind.meaning().trim();
+        writeln!(text, "| `{}` | {} | {meaning} |", kind.name(), kind.level().name()).expect("a String takes all text");
+    }
+    keep_fresh("docs/event-log.md", &text);
+}
+
 /// The clauses of docs/protocol.md, in order: paragraphs that begin with a number in bold.
 fn clauses() -> Vec<String> {
     let text = read("docs/protocol.md");
@@ -144,7 +204,7 @@ fn doc_of(source: &str, start: &str) -> String {
 }
 
 /// Compares a generated file with what it should hold; rewrites it if that is asked for.
-fn keep_fresh(path: &str, text: &str) {
+pub(crate) fn keep_fresh(path: &str, text: &str) {
     if std::env::var_os("SANTRAL_UPDATE_DOCS").is_some() {
         fs::write(root().join(path), text).expect("the documentation can be written");
     }
@@ -152,7 +212,7 @@ fn keep_fresh(path: &str, text: &str) {
     assert!(committed == text, "{path} is stale; run: SANTRAL_UPDATE_DOCS=1 cargo test --test it docs");
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 

@@ -1,24 +1,33 @@
 //! The one integration-test binary: real sockets, real databases, one file a resource or guarantee.
 
+mod access;
+mod accounts;
 mod bad_input;
 mod browser;
 mod channels;
+mod commands;
 mod config;
+mod connections;
 mod crash;
 mod docs;
+mod doctor;
 mod drain;
+mod edges;
 mod faults;
 mod first_steps;
 mod injection;
+mod logs;
 mod migrations;
 mod openapi;
 mod power_cut;
 mod proxies;
 mod publish;
+mod rights;
 mod schemathesis;
 mod sessions;
 mod settings;
 mod sse;
+mod stats;
 mod store_contract;
 mod streams_in_virtual_time;
 mod support;

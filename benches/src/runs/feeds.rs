@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use santral_core::client::Client;
 use santral_core::entry::{Entry, Publication, Sender, Timestamp};
 use santral_core::names::{ChannelName, ConnectionId, Selector, SessionToken};
 use santral_core::position::{Epoch, Position};
@@ -105,7 +106,8 @@ fn attach_all(shard: &mut Shard, channels: usize) {
             token: SessionToken::parse(&format!("session-{number:014}")).expect("22 characters of the grammar"),
             resumable: false,
             connection: ConnectionId::parse(&format!("connect-{number:014}")).expect("22 characters of the grammar"),
-            user: None,
+            client: Arc::new(Client::guest("sse", "127.0.0.1".into(), Timestamp(0))),
+            expires: None,
             format: Format::Raw,
             selectors,
             presence: false,

@@ -8,6 +8,7 @@ use santral_schema::events::{Gap, GapReason, PresenceKind};
 use santral_schema::reason::DisconnectReason;
 
 use super::{Effect, PresenceNotice, Shard, timers};
+use crate::client::Client;
 use crate::feeds::Topic;
 use crate::inbox::Inbox;
 use crate::limits::{RETRY_MS, SUBSCRIPTIONS_PER_SESSION_MAX};
@@ -26,8 +27,10 @@ pub struct AttachRequest {
     pub resumable: bool,
     /// The id of this attach.
     pub connection: ConnectionId,
-    /// The user, where there are users.
-    pub user: Option<Arc<str>>,
+    /// Who asks.
+    pub client: Arc<Client>,
+    /// When the right of the client ends.
+    pub expires: Option<Moment>,
     /// How the client wants its messages.
     pub format: Format,
     /// What it follows, `broadcast` and the user's own channel included.
@@ -64,6 +67,11 @@ pub struct Attached {
 #[error("a session follows at most {SUBSCRIPTIONS_PER_SESSION_MAX} channels")]
 pub struct SubscribeError;
 
+/// The session with this token belongs to somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the session belongs to somebody else")]
+pub struct ForeignSession;
+
 /// Where a session starts, and what it missed.
 struct Start {
     cursor: Offset,
@@ -90,7 +98,8 @@ impl Shard {
             token: request.token.clone(),
             connection: request.connection,
             earlier_connections: request.legacy.map(|legacy| legacy.connections).unwrap_or_default(),
-            user: request.user,
+            client: request.client,
+            expires: request.expires,
             resumable: request.resumable,
             format: request.format,
             subscriptions: Vec::new(),
@@ -106,6 +115,7 @@ impl Shard {
             armed: false,
             last_write: now,
             heartbeat_ms,
+            bytes_out: 0,
             page: None,
             inbox,
         };
@@ -116,6 +126,8 @@ impl Shard {
             self.follow(key, selector, request.presence, 0, 0);
         }
         self.timers.expect_link(now, key);
+        self.counters.connections_started += 1;
+        self.timers.expect_expiry(key, None, request.expires);
         Attached { session: key, id: start.id, recovered: start.recovered, gaps, heartbeat_ms }
     }
 
@@ -142,6 +154,7 @@ impl Shard {
             return;
         };
         if session.phase == Phase::Blocked {
+            self.blocked -= 1;
             session.phase = Phase::Ready;
             self.queue_again(key);
         }
@@ -155,13 +168,15 @@ impl Shard {
         if session.phase == Phase::Detached {
             return;
         }
-        let connection = session.connection;
-        let resumable = session.resumable;
+        let (connection, client) = (session.connection, Arc::clone(&session.client));
+        let resumable = session.resumable && reason.may_be_resumed();
+        self.blocked -= u64::from(session.phase == Phase::Blocked);
         session.phase = Phase::Detached;
         session.outgoing = Bytes::new();
         session.page = None;
         session.dirty = Vec::new();
-        self.effects.push_back(Effect::ConnectionEnded { connection, reason });
+        self.counters.connections_ended[reason.index()] += 1;
+        self.effects.push_back(Effect::ConnectionEnded { connection, client, reason });
         match resumable {
             true => self.keep_detached(now, key),
             false => self.end_session(key),
@@ -182,12 +197,22 @@ impl Shard {
     }
 
     /// Ends a session because its token was attached anew, and returns what it leaves.
-    pub fn release(&mut self, now: Moment, token: &SessionToken) -> Option<Legacy> {
-        let key = self.find_session(token)?;
+    ///
+    /// # Errors
+    /// [`ForeignSession`]; then nothing was changed.
+    pub fn release(
+        &mut self,
+        now: Moment,
+        token: &SessionToken,
+        principal: &str,
+    ) -> Result<Option<Legacy>, ForeignSession> {
+        let Some(key) = self.find_session(token) else { return Ok(None) };
+        if !self.sessions[key].client.may_be_taken_over_by(principal) {
+            return Err(ForeignSession);
+        }
         self.disconnect(now, key, DisconnectReason::Replaced);
         // A session that cannot be resumed has ended with its link.
-        let session = self.remove(key)?;
-        Some(Legacy::of(session))
+        Ok(self.remove(key).map(Legacy::of))
     }
 
     /// Follows more channels from now on.
@@ -241,6 +266,7 @@ impl Shard {
             self.release_feed(key, subscription);
         }
         let session = self.sessions.remove(key)?;
+        self.timers.expect_expiry(key, session.expires, None);
         self.by_token.remove(&session.token);
         self.by_connection.remove(&session.connection);
         Some(session)
@@ -270,7 +296,7 @@ impl Shard {
         is_new
     }
 
-    fn unfollow(&mut self, key: SessionKey, topic: &Topic) {
+    pub(super) fn unfollow(&mut self, key: SessionKey, topic: &Topic) {
         let Some(feed) = self.feeds.find(topic) else {
             return;
         };
@@ -301,7 +327,8 @@ impl Shard {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
-        let notice = PresenceNotice { channel, kind, user: session.user.clone(), connection: session.connection };
+        let notice =
+            PresenceNotice { channel, kind, user: session.client.user.clone(), connection: session.connection };
         self.effects.push_back(Effect::Presence(notice));
     }
 
@@ -373,7 +400,7 @@ impl Shard {
         let resumed_from = self.position(start.cursor);
         let mut frames = Vec::new();
         for (index, &reason) in start.gaps.iter().enumerate() {
-            self.counters.gaps += 1;
+            self.count_gap(reason);
             let gap = Gap {
                 channels: channels.to_vec(),
                 requested: requested.map(str::to_owned),

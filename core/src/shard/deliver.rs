@@ -123,19 +123,28 @@ impl Shard {
     }
 
     /// Notes the end of a slice: a pass that took long lets more messages come together before the
-    /// next one starts.
-    pub fn slice_ended(&mut self, now: Moment) {
-        if self.pass.queue.is_empty() && self.pass.started > Moment::default() {
+    /// next one starts. Says whether a pass has ended with the slice.
+    pub fn slice_ended(&mut self, now: Moment) -> bool {
+        let pass_ended = self.pass.queue.is_empty() && self.is_in_pass();
+        if pass_ended {
             let took = now - self.pass.started;
             if took >= PASS_PAUSE_MIN {
                 self.pass.not_before = now + took.min(PASS_PAUSE_MAX);
             }
             self.pass.started = Moment::default();
         }
+        pass_ended
+    }
+
+    /// Whether a pass was begun that has not ended, see [`Shard::slice_ended`].
+    #[must_use]
+    pub fn is_in_pass(&self) -> bool {
+        self.pass.started > Moment::default()
     }
 
     fn begin_pass(&mut self, now: Moment) {
         self.pass.started = now;
+        self.counters.passes += 1;
         let seen = std::mem::replace(&mut self.pass.end, self.ring.end());
         let seen_head = std::mem::replace(&mut self.pass.end_head, self.ring.head());
         for key in std::mem::take(&mut self.pass.dirty) {
@@ -182,6 +191,11 @@ impl Shard {
         match session.phase {
             Phase::Opening | Phase::Blocked | Phase::Detached => return Visit::Done,
             Phase::Current | Phase::Ready | Phase::AwaitingPage => (),
+        }
+        // The timer may be late; nothing is sent beyond the end of a right (INV-9).
+        if session.expires.is_some_and(|expires| expires <= now) {
+            self.right_ended(now, key);
+            return Visit::Done;
         }
         if session.outgoing.is_empty() {
             self.queue_own_frames(key);
@@ -241,10 +255,12 @@ impl Shard {
         session.last_write = now;
         match written {
             Written::All => {
+                session.bytes_out += outgoing.len() as u64;
                 self.counters.bytes_out += outgoing.len() as u64;
                 Visit::Again
             }
             Written::Partial(taken) => {
+                session.bytes_out += taken as u64;
                 self.counters.bytes_out += taken as u64;
                 session.outgoing = outgoing.slice(taken..);
                 self.block(key)
@@ -305,7 +321,7 @@ impl Shard {
         let resumed_from = self.position(self.ring.head()).to_string();
         let gap = Gap { channels, requested: None, resumed_from, reason };
         self.sessions[key].outgoing = sse::gap_frame(None, &gap);
-        self.counters.gaps += 1;
+        self.count_gap(reason);
     }
 
     fn write_picks(&mut self, now: Moment, key: SessionKey, picks: &[Pick], links: &mut impl Links) -> Visit {
@@ -323,6 +339,7 @@ impl Shard {
             Written::Gone => return Visit::Done,
         };
         self.counters.bytes_out += taken as u64;
+        self.sessions[key].bytes_out += taken as u64;
         self.settle(now, key, picks, taken);
         match taken < total {
             true => self.block(key),
@@ -354,6 +371,7 @@ impl Shard {
     /// The link is full: nothing is kept for the session but its cursor and the rest of one frame.
     fn block(&mut self, key: SessionKey) -> Visit {
         self.counters.blocked += 1;
+        self.blocked += 1;
         let session = &mut self.sessions[key];
         session.phase = Phase::Blocked;
         session.page = None;

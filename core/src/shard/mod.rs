@@ -7,13 +7,17 @@
 //! * `attach` — admission, resume, subscriptions, the ways a session ends
 //! * `deliver` — passes over dirty feeds and the way of a frame to a link
 //! * `pick` — which frames a session gets next, in the order of their positions
+//! * `rights` — whose sessions they are, and how a right that ends, ends them
 //! * `pages` — sessions that fell behind the ring and are served from the log
+//! * `counters` — what is counted, for the operator
 //! * `timers` — heartbeats, grace, deadlines, drain
 
 mod attach;
+mod counters;
 mod deliver;
 mod pages;
 mod pick;
+mod rights;
 mod timers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -26,6 +30,7 @@ use slotmap::SlotMap;
 use santral_schema::events::{PresenceChange, PresenceKind};
 use santral_schema::reason::DisconnectReason;
 
+use crate::client::Client;
 use crate::entry::{Entry, Publication, Timestamp};
 use crate::feeds::{FeedKey, Feeds, Topic};
 use crate::inbox::Inbox;
@@ -38,9 +43,11 @@ use crate::sse;
 use crate::time::Moment;
 use crate::wheel::Wheel;
 
-pub use attach::{AttachRequest, Attached, SubscribeError};
+pub use attach::{AttachRequest, Attached, ForeignSession, SubscribeError};
+pub use counters::{Counters, Gauges};
 pub use deliver::{Links, Progress, Written};
 pub use pages::PageRequest;
+pub use rights::SessionView;
 
 /// What a shard needs to know at its start.
 #[derive(Debug, Clone)]
@@ -95,6 +102,8 @@ pub enum Effect {
     ConnectionEnded {
         /// Which one.
         connection: ConnectionId,
+        /// Whose it was.
+        client: Arc<Client>,
         /// Why.
         reason: DisconnectReason,
     },
@@ -129,21 +138,6 @@ pub struct Present {
     pub connection: ConnectionId,
 }
 
-/// Running totals of a shard since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Frames that were handed to links.
-    pub deliveries: u64,
-    /// Bytes that were handed to links.
-    pub bytes_out: u64,
-    /// `gap` events that were sent.
-    pub gaps: u64,
-    /// Times that a link could take no more.
-    pub blocked: u64,
-    /// Pages of the log that were read for sessions which fell behind.
-    pub pages: u64,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Shard {
@@ -162,6 +156,8 @@ pub struct Shard {
     timers: timers::Timers,
     effects: VecDeque<Effect>,
     counters: Counters,
+    /// Sessions whose link takes no more for now.
+    blocked: u64,
     /// Feeds of the item in hand; kept to spare an allocation each.
     matching: Vec<FeedKey>,
 }
@@ -184,6 +180,7 @@ impl Shard {
             timers: timers::Timers::new(Wheel::new(now, limits::HEARTBEAT_MAX.max(config.heartbeat))),
             effects: VecDeque::new(),
             counters: Counters::default(),
+            blocked: 0,
             matching: Vec::new(),
             config,
         }
@@ -257,8 +254,9 @@ impl Shard {
             return (Vec::new(), 0);
         };
         let sessions = feed.followers.keys().filter_map(|&key| self.sessions.get(key));
-        let present =
-            sessions.take(limit).map(|session| Present { user: session.user.clone(), connection: session.connection });
+        let present = sessions
+            .take(limit)
+            .map(|session| Present { user: session.client.user.clone(), connection: session.connection });
         (present.collect(), feed.followers.len())
     }
 
@@ -272,7 +270,7 @@ impl Shard {
     #[must_use]
     pub fn identity(&self, session: SessionKey) -> Option<Present> {
         let session = self.sessions.get(session)?;
-        Some(Present { user: session.user.clone(), connection: session.connection })
+        Some(Present { user: session.client.user.clone(), connection: session.connection })
     }
 
     /// Whether a link is attached to the session.
@@ -297,12 +295,6 @@ impl Shard {
     #[must_use]
     pub fn feed_count(&self) -> usize {
         self.feeds.len()
-    }
-
-    /// Running totals.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.counters
     }
 
     fn enqueue(&mut self, item: Item, feeds: &[FeedKey]) {

@@ -40,6 +40,13 @@ pub(super) struct PageReads {
     waiting: VecDeque<SessionKey>,
 }
 
+impl PageReads {
+    /// Sessions that wait for a page, under way or in line.
+    pub(super) fn awaited(&self) -> usize {
+        self.under_way + self.waiting.len()
+    }
+}
+
 impl Shard {
     /// The answer to [`Effect::ReadPage`]: the entries, how far they reach without a hole, and what
     /// retention had removed at that moment; or `None` if the log could not be read now.
@@ -64,6 +71,7 @@ impl Shard {
             return;
         };
         let Some((entries, reached, trimmed_to)) = page else {
+            self.counters.page_failures += 1;
             self.timers.retry_page(now, key);
             return;
         };
@@ -112,6 +120,6 @@ impl Shard {
         let frame = sse::gap_frame(Some(resumed_from), &gap);
         let session = &mut self.sessions[key];
         session.outgoing = Bytes::from([&session.outgoing[..], &frame[..]].concat());
-        self.counters.gaps += 1;
+        self.count_gap(GapReason::Retention);
     }
 }

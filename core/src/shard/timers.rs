@@ -1,6 +1,6 @@
 //! What happens because time passes: heartbeats, deadlines, grace, drain.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use slotmap::Key;
@@ -20,6 +20,8 @@ pub(super) struct Timers {
     opening: VecDeque<(Moment, SessionKey)>,
     detached: VecDeque<(Moment, SessionKey)>,
     page_retries: VecDeque<(Moment, SessionKey)>,
+    /// Ends of rights; these have no common delay.
+    expiring: BTreeSet<(Moment, SessionKey)>,
     drain: Option<Drain>,
 }
 
@@ -34,12 +36,29 @@ struct Drain {
 
 impl Timers {
     pub(super) fn new(wheel: Wheel) -> Self {
-        Self { wheel, opening: VecDeque::new(), detached: VecDeque::new(), page_retries: VecDeque::new(), drain: None }
+        Self {
+            wheel,
+            opening: VecDeque::new(),
+            detached: VecDeque::new(),
+            page_retries: VecDeque::new(),
+            expiring: BTreeSet::new(),
+            drain: None,
+        }
     }
 
     /// The session's link must come within [`ATTACH_DEADLINE`].
     pub(super) fn expect_link(&mut self, now: Moment, key: SessionKey) {
         self.opening.push_back((now + ATTACH_DEADLINE, key));
+    }
+
+    /// The session's right ends at another moment than before, or with the session.
+    pub(super) fn expect_expiry(&mut self, key: SessionKey, before: Option<Moment>, now: Option<Moment>) {
+        if let Some(before) = before {
+            self.expiring.remove(&(before, key));
+        }
+        if let Some(now) = now {
+            self.expiring.insert((now, key));
+        }
     }
 
     /// A page could not be read; try again after [`PAGE_READ_RETRY`].
@@ -76,6 +95,10 @@ impl Shard {
         while let Some(key) = pop_due(&mut self.timers.page_retries, now) {
             self.want_page(key);
         }
+        while let Some(&(due, key)) = self.timers.expiring.first().filter(|(due, _)| *due <= now) {
+            self.timers.expiring.remove(&(due, key));
+            self.right_ended(now, key);
+        }
         self.continue_drain(now);
     }
 
@@ -89,6 +112,7 @@ impl Shard {
             front(&self.timers.opening),
             front(&self.timers.detached),
             front(&self.timers.page_retries),
+            self.timers.expiring.first().map(|&(moment, _)| moment),
             drain.map(|drain| drain.start + drain.window * self.drained(drain) / share(drain.total) + WHEEL_TICK),
             self.pass.next_start(),
         ];

@@ -51,11 +51,13 @@ pub(crate) enum Bug {
     DoubleDeliveryAtTakeover,
     /// Drain forgets some of the sessions.
     DrainForgets,
+    /// A session is not told when the right of its client ends.
+    RightIgnored,
 }
 
 impl Bug {
     /// Every fault, with the sentence that a failing test prints.
-    pub(crate) const ALL: [(Self, &'static str); 23] = [
+    pub(crate) const ALL: [(Self, &'static str); 24] = [
         (Self::AcknowledgeBeforeSync, "acknowledge before sync"),
         (Self::DeliverBeforeSync, "delivery before sync"),
         (Self::OffsetReuse, "offset reuse after a crash"),
@@ -79,5 +81,6 @@ impl Bug {
         (Self::TimersLate, "heartbeats late"),
         (Self::DoubleDeliveryAtTakeover, "double delivery at takeover"),
         (Self::DrainForgets, "drain forgets a session"),
+        (Self::RightIgnored, "right that never ends"),
     ];
 }

@@ -1,13 +1,19 @@
 //! What the hub and the network do with connections: admission, takeover, bytes, ends.
 
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
+use bytes::Bytes;
+
+use santral_core::client::Client;
+use santral_core::entry::Timestamp;
 use santral_core::names::{ConnectionId, Selector};
 use santral_core::position::{Offset, ResumeFrom, SUB_MAX};
 use santral_core::session::{Legacy, SessionKey};
 use santral_core::shard::{AttachRequest, Attached};
 use santral_core::sse;
+use santral_core::time::Moment;
+use santral_schema::access::Role;
 use santral_schema::events::Hello;
 use santral_schema::reason::DisconnectReason;
 
@@ -15,8 +21,17 @@ use crate::bugs::Bug;
 use crate::client::{Interval, View, draw_token};
 use crate::facts::Chain;
 use crate::network::Link;
-use crate::plan::{MILLIS, SECOND};
+use crate::plan::{MILLIS, Micros, SECOND};
 use crate::world::{At, Check, Event, World};
+
+/// The principal of every client.
+const OWNER: &str = "user:ada";
+
+/// What the server knows of every client.
+fn sim_client() -> Arc<Client> {
+    let guest = Client::guest("sse", "203.0.113.7".into(), Timestamp(0));
+    Arc::new(Client { principal: OWNER.into(), role: Role::User, ..guest })
+}
 
 impl World {
     /// A client asks for a stream.
@@ -47,7 +62,8 @@ impl World {
         let (mut legacy, now) = (None, self.moment());
         for shard in 0..self.plan.shards {
             let from = At { shard, ..at };
-            legacy = self.nodes[at.node].hosts[shard].shard.release(now, &token).or(legacy);
+            let released = self.nodes[at.node].hosts[shard].shard.release(now, &token, OWNER);
+            legacy = released.map_err(|error| format!("INV-9: {error}"))?.or(legacy);
             self.after_input(from)?;
         }
         let chain = legacy.as_ref().and(self.clients[client].chains.get(&(at.node, at.life)).copied());
@@ -69,12 +85,14 @@ impl World {
         let node = &self.nodes[at.node];
         let knows = if self.rng.percent(50) { self.log.head() } else { node.committed };
         let resume = claim.as_deref().map(ResumeFrom::parse);
+        let expires = self.draw_expiry();
         let owner = &self.clients[client];
         let request = AttachRequest {
             token: owner.token.clone(),
             resumable: owner.resumable,
             connection,
-            user: None,
+            client: sim_client(),
+            expires: expires.filter(|_| self.bug != Some(Bug::RightIgnored)).map(Moment),
             format: owner.format,
             selectors: owner.selectors.clone(),
             presence: owner.presence,
@@ -118,7 +136,7 @@ impl World {
         };
         self.clients[client].begin(claim.as_deref(), view);
         self.open_connections.push((at, connection));
-        self.open_link(at, client, &attached);
+        self.open_link(at, client, &attached, expires);
         self.after_input(at)
     }
 
@@ -170,7 +188,7 @@ impl World {
         }
     }
 
-    fn open_link(&mut self, at: At, client: usize, attached: &Attached) {
+    fn open_link(&mut self, at: At, client: usize, attached: &Attached, expires: Option<Micros>) {
         let index = self.links.len();
         let hello = Hello {
             session: self.clients[client].token.reveal().to_owned(),
@@ -207,6 +225,7 @@ impl World {
             settled: false,
             awaits_page: false,
             expected: Vec::new(),
+            expires,
         });
         self.clients[client].link = Some(index);
         self.want_drain(index);
@@ -372,5 +391,46 @@ impl World {
             view.follows.push(Interval::since(selector, shard_head, log_head));
         }
         self.after_input(at)
+    }
+
+    /// When the right ends that a client comes with; never, once trouble is over.
+    fn draw_expiry(&mut self) -> Option<Micros> {
+        let right = self.plan.right;
+        (right > 0 && !self.calm).then(|| self.now + self.rng.between(right / 4, right))
+    }
+
+    /// A client brings a fresh right; its stream goes on as if nothing had happened (INV-9).
+    pub(crate) fn renew_right(&mut self, link: usize) -> Check {
+        let expires = self.draw_expiry();
+        let at = self.at_of(link);
+        let session = self.links[link].session;
+        let Some(host) = self.nodes[at.node].host_mut(at).filter(|host| host.by_session.contains_key(&session)) else {
+            return Ok(());
+        };
+        let lost = host.shard.renew_right(session, sim_client(), expires.map(Moment), |_| true, |_| true);
+        if !lost.is_empty() {
+            return Err(format!("INV-9: a right that covers everything lost {lost:?}"));
+        }
+        self.links[link].expires = expires;
+        self.after_input(at)
+    }
+
+    /// The login of a client is taken back: its session ends at once, with all that it held.
+    pub(crate) fn revoke(&mut self, link: usize) -> Check {
+        let (at, now) = (self.at_of(link), self.moment());
+        let session = self.links[link].session;
+        let Some(host) = self.nodes[at.node].host_mut(at) else {
+            return Ok(());
+        };
+        host.shard.end_where(now, DisconnectReason::SignedOut, |view| view.key() == session);
+        if host.shard.view(session).is_some() {
+            return Err("INV-9: a session outlives its login".to_owned());
+        }
+        self.after_input(at)
+    }
+
+    fn at_of(&self, link: usize) -> At {
+        let link = &self.links[link];
+        At { node: link.node, life: link.life, shard: link.shard }
     }
 }

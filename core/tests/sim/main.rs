@@ -70,7 +70,7 @@ fn play_many(from: u64, count: u64) -> Option<String> {
     failures.into_iter().flatten().min_by_key(|(seed, _)| *seed).map(|(_, violation)| violation)
 }
 
-/// INV-1 to INV-8 and INV-11 under everything that the plan of a seed may bring.
+/// INV-1 to INV-9 and INV-11 under everything that the plan of a seed may bring.
 #[test]
 fn twenty_thousand_seeds_hold_every_invariant() {
     if let Some(seed) = number("SANTRAL_SIM_SEED") {

@@ -39,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) awaits_page: bool,
     /// Volatile messages that a settled session must be sent.
     pub(crate) expected: Vec<Expected>,
+    /// When the right of its client ends.
+    pub(crate) expires: Option<Micros>,
 }
 
 /// A volatile message on its way to one link.
@@ -80,6 +82,9 @@ impl Links for ShardLinks<'_> {
         if !link.up || link.blocked || link.closed {
             self.fault = Some(format!("a write to a link that is not open for it: {link:?}"));
             return Written::Gone;
+        }
+        if link.expires.is_some_and(|expires| expires <= self.now) {
+            self.fault = Some(format!("INV-9: a write beyond the end of the right: {link:?}"));
         }
         let total: usize = frames.iter().map(|frame| frame.len()).sum();
         if total == 0 {

@@ -158,6 +158,8 @@ impl World {
         let (touched, fault) = (links.touched, links.fault);
         host.shard.slice_ended(Moment(now.0 + self.rng.below(2_000)));
         let next = host.shard.next_timeout();
+        // Asserts that its counts are right.
+        let _ = host.shard.gauges();
         if let Some(fault) = fault {
             return Err(fault);
         }

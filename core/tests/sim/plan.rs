@@ -47,6 +47,10 @@ pub(crate) struct Plan {
     pub(crate) drains: bool,
     pub(crate) replaced_log: bool,
     pub(crate) bus_loss: u64,
+    /// How long a client's right lasts at most; 0 for ever.
+    pub(crate) right: Micros,
+    pub(crate) renewals: u64,
+    pub(crate) revocations: u64,
 }
 
 impl Plan {
@@ -86,6 +90,9 @@ impl Plan {
             drains: rng.percent(15),
             replaced_log: rng.percent(6),
             bus_loss: rng.pick(&[0, 20, 60]),
+            right: rng.pick(&[0, 0, 2 * SECOND, 6 * SECOND]),
+            renewals: rng.pick(&[0, 30]),
+            revocations: rng.pick(&[0, 0, 10]),
         }
     }
 }

@@ -23,6 +23,10 @@ impl World {
                 self.links[link].stalled_until = self.now + self.rng.below(4 * SECOND);
             } else if self.rng.percent(self.plan.resubscribes) {
                 self.resubscribe(client)?;
+            } else if self.rng.percent(self.plan.renewals) {
+                self.renew_right(link)?;
+            } else if self.rng.percent(self.plan.revocations) {
+                self.revoke(link)?;
             }
         }
         let pause = self.plan.act_pause;

@@ -1,12 +1,14 @@
 //! A server that may open 256 files: it turns clients away while it still has some.
 
-use std::net::TcpStream;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use santral_testkit::SseClient;
 use santral_testkit::http::HttpError;
 
-use super::node::{Node, Plan, eventually};
+use super::node::{Node, Plan, allow_many_files, eventually};
 use crate::support::{PATIENCE, deadline};
 
 #[test]
@@ -59,6 +61,46 @@ fn a_flood_of_silent_connections_neither_starves_nor_spins_a_server() {
     node.broadcast("\"still here\"");
     stream.wait_for(|event| event.data == "\"still here\"", deadline()).expect("the stream lives");
 }
+
+#[test]
+fn clients_that_hold_all_connections_with_slow_heads_do_not_keep_health_from_answering() {
+    let node = start();
+    let address = node.address;
+    allow_many_files();
+    let (is_under_way, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let attacker = scope.spawn(|| {
+            let mut held: Vec<TcpStream> = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                held.resize_with(ATTACKERS, || begin_slowly(address));
+                // Each says a little more, and is opened again when the server has closed it.
+                held.retain_mut(|stream| stream.write_all(b"x").is_ok());
+                is_under_way.store(true, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let asked = std::panic::catch_unwind(|| {
+            eventually("the attack begins", || is_under_way.load(Ordering::Relaxed).then_some(()));
+            for _ in 0..2 {
+                let answer = santral_testkit::http::Request::get("/health").send(address, PATIENCE);
+                assert_eq!(answer.expect("it is answered").status, 200);
+            }
+        });
+        is_over.store(true, Ordering::Relaxed);
+        attacker.join().expect("the attacker does not fail");
+        asked.expect("health answers all the time");
+    });
+}
+
+fn begin_slowly(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("the kernel takes it");
+    stream.write_all(b"GET /health HTTP/1.1\r\nX-Slow: ").expect("a head fits into the socket");
+    stream
+}
+
+/// Many times the plain connections of a server with 256 files: were each held for its five
+/// seconds, a newcomer would wait for half a minute.
+const ATTACKERS: usize = 400;
 
 fn start() -> Node {
     Plan::new().under(&["sh", "-c", r#"ulimit -n 256; exec "$0""#]).start()

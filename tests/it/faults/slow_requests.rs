@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::node::Plan;
+use socket2::{Domain, Socket, Type};
+
+use super::node::{Node, Plan, eventually_within};
 
 #[test]
 fn a_request_body_that_dribbles_in_is_refused_with_408_while_others_are_served() {
@@ -36,6 +38,59 @@ fn a_connection_that_says_nothing_is_closed() {
     let node = Plan::new().start();
     let answer = dribble(node.address, b"", b"", || drop(node.broadcast("1")));
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[test]
+fn an_answer_that_nobody_reads_is_given_up_while_others_are_served() {
+    assert_shed(|_| ());
+}
+
+#[test]
+fn an_answer_that_is_read_byte_by_byte_is_given_up_while_others_are_served() {
+    assert_shed(|stream| {
+        let mut byte = [0];
+        // Nothing may be there yet; what counts is that it takes its time.
+        let _ = stream.read(&mut byte);
+    });
+}
+
+/// Asks for a large answer and reads it at its own pace, until the server has closed its side.
+fn assert_shed(mut read: impl FnMut(&mut TcpStream)) {
+    let node = Plan::new().start();
+    // The healthy one asks anew for each answer, so it holds no socket between two of them.
+    let before = open_sockets(&node);
+    let message = format!("\"{}\"", "x".repeat(60_000));
+    for _ in 0..100 {
+        node.broadcast(&message);
+    }
+    let mut stream = reader_of_little(node.address);
+    let request = "GET /api/channels/broadcast/history?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("a request fits into the socket");
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).expect("the answer begins");
+    assert_eq!(&head, b"HTTP/1.1 200");
+    assert!(open_sockets(&node) > before, "the server holds its side");
+    stream.set_nonblocking(true).expect("a socket takes its mode");
+    eventually_within("the server closes its side", ENDED_WITHIN, || {
+        read(&mut stream);
+        node.broadcast("1");
+        (open_sockets(&node) <= before).then_some(())
+    });
+}
+
+/// A client with a window of a few KiB.
+fn reader_of_little(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there is a socket");
+    socket.set_recv_buffer_size(4_096).expect("a fresh socket takes options");
+    socket.connect(&address.into()).expect("the server accepts");
+    socket.into()
+}
+
+fn open_sockets(node: &Node) -> usize {
+    let folder = format!("/proc/{}/fd", node.server.pid());
+    let files = std::fs::read_dir(folder).expect("a running process has files").flatten();
+    let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
 }
 
 /// Sends the start of a request, then its next bytes one by one, until the server has ended the

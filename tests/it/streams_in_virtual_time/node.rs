@@ -16,7 +16,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::LocalSet;
 
+use santral::app::assembly::{assemble, open_settings};
+use santral::app::recorders::Recorders;
 use santral::config::{Inputs, LiveConfig};
+use santral::http::Services;
 use santral::hub::shard_thread::LocalShard;
 use santral::hub::{Hub, HubOptions, LogStart, writer};
 use santral::ports::store::Durability;
@@ -68,10 +71,16 @@ impl Node {
         let options = HubOptions { node: "virtual".to_owned(), workers: 1, durability: Durability::Disk };
         // Nothing is stored in these tests: the writer's thread would live in real time.
         let (queue, _) = writer::queue();
-        let (hub, mut mailboxes) = Hub::new(options, config(), log_start, opened.state.head, opened.reader, queue);
+        let config = config();
+        let recorders = Recorders::start(&opened.records, &config.load()).expect("the system has threads");
+        let settings = open_settings(&config, &opened.records, &recorders).expect("the database can be read");
+        let (live, observer) = (Arc::clone(&config), recorders.observer());
+        let (hub, mut mailboxes) =
+            Hub::new(options, config, log_start, opened.state.head, opened.reader, queue, observer);
+        let assembly = assemble(&live, &opened.records, &recorders, settings, &hub).expect("nothing is configured");
         let mailbox = mailboxes.remove(0);
         let shard = LocalShard::start(&hub, 0, mailbox).expect("the kernel has a poll for the shard");
-        let connections = serve(&shard).await;
+        let connections = serve(&shard, assembly.services).await;
         Self { hub, connections }
     }
 
@@ -135,10 +144,10 @@ impl Node {
 }
 
 /// Serves every pipe that is sent, as the listener serves sockets.
-async fn serve(shard: &LocalShard) -> Sender<DuplexStream> {
+async fn serve(shard: &LocalShard, services: Services) -> Sender<DuplexStream> {
     let shard = shard.clone();
     let app = App::new()
-        .configure(|config| santral::http::configure(config, &shard))
+        .configure(|config| santral::http::configure(config, &shard, &services))
         .wrap(from_fn(santral::http::request_id::stamp));
     let app = map_config(app.into_factory(), |()| AppConfig::default());
     let http = HttpService::build().h1_allow_half_closed(false).finish(app);

@@ -1,0 +1,107 @@
+//! What is written behind: the event log and the record of connections.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use santral_core::client::Client;
+use santral_core::names::ConnectionId;
+use santral_schema::event_log::EventType;
+use santral_schema::reason::DisconnectReason;
+
+use crate::config::Config;
+use crate::hub::{ConnectionNews, ConnectionObserver, Hub};
+use crate::ports::connections::{ConnectionEnd, ConnectionStart};
+use crate::ports::event_log::NewEvent;
+use crate::service::connection_records::ConnectionRecorder;
+use crate::service::event_log::{EventLog, RecordRetention, new_event};
+use crate::store::Records;
+
+/// How long the end of the server waits until everything is written.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
+
+/// See the module.
+#[derive(Clone)]
+pub struct Recorders {
+    /// The event log.
+    pub events: Arc<EventLog>,
+    connections: Arc<ConnectionRecorder>,
+    node: Arc<str>,
+}
+
+impl Recorders {
+    /// Starts their threads.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn start(records: &Records, config: &Config) -> io::Result<Self> {
+        Ok(Self {
+            events: EventLog::start(records.events(), event_retention(config))?,
+            connections: ConnectionRecorder::start(records.connections(), &config.node, connection_retention(config))?,
+            node: config.node.as_str().into(),
+        })
+    }
+
+    /// Retention as the configuration says now.
+    pub fn configure(&self, config: &Config) {
+        self.events.set_retention(event_retention(config));
+        self.connections.set_retention(connection_retention(config));
+    }
+
+    /// Hears of every connection.
+    #[must_use]
+    pub fn observer(&self) -> ConnectionObserver {
+        let recorders = self.clone();
+        Box::new(move |news| match news {
+            ConnectionNews::Started(connection, client) => recorders.started(connection, &client),
+            ConnectionNews::Ended(connection, client, reason) => recorders.ended(connection, &client, reason),
+        })
+    }
+
+    /// Writes what waits, and ends.
+    pub fn finish(&self) {
+        self.events.close();
+        self.connections.close();
+        if !self.events.join(FLUSH_DEADLINE) || !self.connections.join(FLUSH_DEADLINE) {
+            log::warn!("the end of the event log or of the record of connections could not be written in time");
+        }
+    }
+
+    fn started(&self, id: ConnectionId, client: &Client) {
+        self.connections.started(ConnectionStart {
+            id,
+            node: Arc::clone(&self.node),
+            user: client.user.clone(),
+            transport: client.transport,
+            address: Some(Arc::clone(&client.address)),
+            user_agent: client.user_agent.clone(),
+            at: client.connected_at,
+        });
+        let message = format!("{} from {}", client.transport, client.address);
+        self.events.record(event_of(EventType::Connected, id, client, message));
+    }
+
+    fn ended(&self, id: ConnectionId, client: &Client, reason: DisconnectReason) {
+        // It never began for the client, and nobody was told that it did.
+        if reason == DisconnectReason::NeverOpened {
+            return;
+        }
+        self.connections.ended(ConnectionEnd { id, code: reason.code(), at: Hub::wall_clock() });
+        let message = format!("{} from {}: {}", client.transport, client.address, reason.name());
+        self.events.record(event_of(EventType::Disconnected, id, client, message));
+    }
+}
+
+fn event_of(kind: EventType, id: ConnectionId, client: &Client, message: String) -> NewEvent {
+    let details = format!(r#"{{"connection":"{}"}}"#, id.as_str());
+    let actor = (!client.principal.is_empty()).then(|| client.principal.to_string());
+    NewEvent { actor, details_json: Some(details), ..new_event(kind, message) }
+}
+
+fn event_retention(config: &Config) -> RecordRetention {
+    RecordRetention { rows_max: config.event_log_rows_max, age_max: config.event_log_age }
+}
+
+fn connection_retention(config: &Config) -> RecordRetention {
+    RecordRetention { rows_max: u64::MAX, age_max: config.connection_record_age }
+}

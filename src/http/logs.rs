@@ -1,0 +1,229 @@
+//! `/api/logs…`: the event log as a list, a stream and a file, and clearing it.
+
+mod csv;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, Responder, web};
+use actix_web_lab::sse::{Data, Event, Sse};
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use santral_core::limits::{EVENT_FOLLOW_CHECK, HEARTBEAT, RETRY_MS};
+use santral_schema::event_log::LoggedEvent;
+use santral_schema::reason::DisconnectReason;
+
+use super::access::Gate;
+use super::edge::client_address;
+use super::problem::ApiError;
+use super::query;
+use crate::auth::Principal;
+use crate::service::Refusal;
+use crate::service::event_log::filter::{EventFilter, FilterText};
+use crate::service::event_log::follow::Follower;
+use crate::service::event_log::{EventLog, Export};
+
+/// A query with the filters of the event log, and what one operation adds.
+macro_rules! logs_query {
+    ($name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }) => {
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        struct $name {
+            level: Option<String>,
+            #[serde(default, rename = "type")]
+            kinds: Vec<String>,
+            actor: Option<String>,
+            q: Option<String>,
+            from: Option<String>,
+            to: Option<String>,
+            $($(#[$attribute])* $field: $type,)*
+        }
+
+        impl $name {
+            fn filter(&mut self) -> Result<EventFilter, Refusal> {
+                EventFilter::parse(FilterText {
+                    level: self.level.take(),
+                    kinds: query::split_lists(std::mem::take(&mut self.kinds)),
+                    actor: self.actor.take(),
+                    text: self.q.take(),
+                    from: self.from.take(),
+                    to: self.to.take(),
+                })
+            }
+        }
+    };
+}
+
+logs_query!(ListQuery { cursor: Option<String>, limit: Option<usize>, });
+logs_query!(FollowQuery { last_event_id: Option<String>, });
+logs_query!(ExportQuery {
+    #[serde(default)]
+    format: ExportFormat,
+});
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClearQuery {
+    before: Option<String>,
+}
+
+/// As what an export comes.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ExportFormat {
+    /// One JSON object a line.
+    #[default]
+    Ndjson,
+    /// A table (RFC 4180), safe to open in a spreadsheet.
+    Csv,
+}
+
+/// `GET /api/logs`.
+///
+/// # Errors
+/// [`ApiError`].
+pub async fn list(request: HttpRequest, log: web::Data<EventLog>) -> Result<HttpResponse, ApiError> {
+    let mut query: ListQuery = query::parse(&request)?;
+    let filter = query.filter()?;
+    let list = log.list(&filter, query.cursor.as_deref(), query.limit).await?;
+    Ok(HttpResponse::Ok().insert_header(NO_STORE).json(list))
+}
+
+/// `GET /api/logs/stream`: `event: log` for each event until the server begins to stop or the
+/// principal may no longer follow.
+///
+/// # Errors
+/// [`ApiError`].
+pub async fn follow(
+    request: HttpRequest,
+    log: web::Data<EventLog>,
+    principal: web::ReqData<Principal>,
+    gate: web::Data<Gate>,
+) -> Result<impl Responder, ApiError> {
+    let mut query: FollowQuery = query::parse(&request)?;
+    let filter = query.filter()?;
+    // The header is what the browser itself has seen last, so it wins over the page's own URL.
+    let header = request.headers().get("Last-Event-ID").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
+    let after = header.or(query.last_event_id);
+    let follower = log.follow(filter, after.as_deref()).await?;
+    let stream = LogStream {
+        follower,
+        principal: principal.into_inner(),
+        gate,
+        address: client_address::of(&request).ip,
+        written_at: Instant::now(),
+        checked_at: Instant::now(),
+        is_over: false,
+    };
+    let frames = stream::unfold(stream, LogStream::next);
+    let retry = std::time::Duration::from_millis(u64::from(*RETRY_MS.start()));
+    let no_cache = (header::CACHE_CONTROL, "no-cache, no-store, no-transform");
+    // The interval to come back after is written at once, so the head does not wait for an event.
+    let response = Sse::from_stream(frames).with_retry_duration(retry).customize();
+    Ok(response.insert_header(no_cache).insert_header(("X-Accel-Buffering", "no")))
+}
+
+/// `GET /api/logs/export`: everything that there is now, oldest first.
+///
+/// # Errors
+/// [`ApiError`]; an export that fails later breaks off without its last chunk.
+pub async fn export(request: HttpRequest, log: web::Data<EventLog>) -> Result<HttpResponse, ApiError> {
+    let mut query: ExportQuery = query::parse(&request)?;
+    let filter = query.filter()?;
+    let export = log.export(&filter).await?;
+    let (content_type, disposition, head) = match query.format {
+        ExportFormat::Ndjson => ("application/x-ndjson", "attachment; filename=\"santral-events.ndjson\"", ""),
+        ExportFormat::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"santral-events.csv\"", csv::HEAD),
+    };
+    let pages = stream::unfold((export, query.format, Some(head)), next_page);
+    Ok(HttpResponse::Ok()
+        .content_type(content_type)
+        .insert_header((header::CONTENT_DISPOSITION, disposition))
+        .insert_header(NO_STORE)
+        .streaming(pages))
+}
+
+/// `DELETE /api/logs`.
+///
+/// # Errors
+/// [`ApiError`].
+pub async fn clear(
+    request: HttpRequest,
+    log: web::Data<EventLog>,
+    principal: web::ReqData<Principal>,
+) -> Result<HttpResponse, ApiError> {
+    let query: ClearQuery = query::parse(&request)?;
+    let actor = Some(principal.name.to_string()).filter(|name| !name.is_empty());
+    Ok(HttpResponse::Ok().json(log.clear(query.before.as_deref(), actor, None).await?))
+}
+
+const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+
+type ExportState = (Export, ExportFormat, Option<&'static str>);
+
+/// The next part of the body: the head of the table first, then a page at a time.
+async fn next_page(state: ExportState) -> Option<(Result<Bytes, Refusal>, ExportState)> {
+    let (mut export, format, head) = state;
+    if let Some(head) = head.filter(|head| !head.is_empty()) {
+        return Some((Ok(Bytes::from_static(head.as_bytes())), (export, format, None)));
+    }
+    let page = export.next().await.transpose()?;
+    let text = page.map(|events| match format {
+        ExportFormat::Ndjson => events.iter().map(|event| json(event) + "\n").collect::<String>(),
+        ExportFormat::Csv => events.iter().map(csv::row).collect(),
+    });
+    Some((text.map(Bytes::from), (export, format, None)))
+}
+
+fn json(event: &LoggedEvent) -> String {
+    serde_json::to_string(event).expect("an event has string keys and no failing serializer")
+}
+
+/// One stream of the event log.
+struct LogStream {
+    follower: Follower,
+    principal: Principal,
+    gate: web::Data<Gate>,
+    address: IpAddr,
+    written_at: Instant,
+    checked_at: Instant,
+    is_over: bool,
+}
+
+impl LogStream {
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        while !self.is_over {
+            let next = timeout(EVENT_FOLLOW_CHECK, self.follower.next()).await;
+            if self.checked_at.elapsed() >= EVENT_FOLLOW_CHECK {
+                self.checked_at = Instant::now();
+                if !self.gate.still_admits(&self.principal, self.address) {
+                    return None;
+                }
+            }
+            let frame = match next {
+                Ok(Some(event)) => Some(Data::new(json(&event)).id(event.id.to_string()).event("log")),
+                Ok(None) => {
+                    self.is_over = true;
+                    self.follower.is_draining().then(goodbye)
+                }
+                Err(_) => (self.written_at.elapsed() >= HEARTBEAT).then(|| Data::new("{}").event("ping")),
+            };
+            if let Some(frame) = frame {
+                self.written_at = Instant::now();
+                return Some((Ok(frame.into()), self));
+            }
+        }
+        None
+    }
+}
+
+/// The server is about to stop.
+fn goodbye() -> Data {
+    let bye = DisconnectReason::Draining.bye(*RETRY_MS.start());
+    Data::new(serde_json::to_string(&bye).expect("a bye has string keys and no failing serializer")).event("bye")
+}

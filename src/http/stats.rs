@@ -1,0 +1,98 @@
+//! `GET /api/stats`, `GET /api/stats/stream` and `GET /metrics`: how the server does.
+
+use std::convert::Infallible;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, Responder, web};
+use actix_web_lab::sse::{Data, Event, Sse};
+use futures_util::stream;
+use serde::Deserialize;
+
+use super::access::Gate;
+use super::edge::client_address;
+use super::problem::ApiError;
+use super::query;
+use crate::auth::Principal;
+use crate::hub::shard_thread::LocalShard;
+use crate::service::stats;
+use crate::telemetry::metrics::Metrics;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatsQuery {
+    /// Whether the samples of the last minutes come along.
+    #[serde(default, deserialize_with = "query::optional_switch")]
+    samples: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StreamQuery {
+    /// Whether the samples of the last minutes come first.
+    #[serde(default, deserialize_with = "query::switch")]
+    ring: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricsQuery {}
+
+/// `GET /api/stats`.
+///
+/// # Errors
+/// [`ApiError`].
+pub async fn get(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<HttpResponse, ApiError> {
+    let query: StatsQuery = query::parse(&request)?;
+    let stats = stats::latest(shard.hub(), query.samples.unwrap_or(true)).await?;
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(stats))
+}
+
+/// `GET /api/stats/stream`: `event: stats` once a second until the server begins to stop.
+///
+/// # Errors
+/// [`ApiError`].
+pub async fn follow(
+    request: HttpRequest,
+    shard: web::Data<LocalShard>,
+    gate: web::Data<Gate>,
+    caller: web::ReqData<Principal>,
+) -> Result<impl Responder, ApiError> {
+    let query: StreamQuery = query::parse(&request)?;
+    let follower = stats::follow(shard.hub(), query.ring)?;
+    let address = client_address::of(&request).ip;
+    let events = stream::unfold(follower, move |mut follower| {
+        // Asked for each event, so once a second.
+        let is_admitted = gate.still_admits(&caller, address);
+        async move {
+            let event = follower.next().await.filter(|_| is_admitted)?;
+            let data = Data::new(&*event.json).event(event.name);
+            Some((Ok::<_, Infallible>(Event::Data(data)), follower))
+        }
+    });
+    Ok(Sse::from_stream(events).customize().insert_header(("X-Accel-Buffering", "no")))
+}
+
+/// `GET /metrics`: OpenMetrics, or the older text format for whoever accepts only that.
+///
+/// # Errors
+/// [`ApiError`].
+pub async fn metrics(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<HttpResponse, ApiError> {
+    let MetricsQuery {} = query::parse(&request)?;
+    let metrics = &shard.hub().metrics;
+    let (content_type, text) = match wants_prometheus(&request) {
+        true => (Metrics::PROMETHEUS, metrics.prometheus()),
+        false => (Metrics::OPEN_METRICS, metrics.open_metrics()),
+    };
+    Ok(HttpResponse::Ok().content_type(content_type).insert_header((header::CACHE_CONTROL, "no-store")).body(text))
+}
+
+/// Whether `Accept` names plain text but not OpenMetrics (RFC 9110, section 12.5.1).
+fn wants_prometheus(request: &HttpRequest) -> bool {
+    let accept = request.headers().get_all(header::ACCEPT).filter_map(|value| value.to_str().ok());
+    let types: Vec<_> = accept
+        .flat_map(|value| value.split(','))
+        .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        .collect();
+    let names = |wanted: &str| types.iter().any(|name| name == wanted);
+    (names("text/plain") || names("text/*")) && !names("application/openmetrics-text")
+}
