@@ -832,9 +832,9 @@ export type ConnectionList = {
      */
     connections: Array<Connection>,
     /**
-     * Where the next page begins; `null` when there is none.
+     * Where the next page starts; absent at the end.
      */
-    cursor: string | null,
+    cursor?: string,
     /**
      * All connections of this node, whatever the filter.
      */

@@ -5,6 +5,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 
 use crate::access::Role;
+use crate::grammar;
 
 /// Body of `POST /auth/register` and `POST /auth/login`.
 #[derive(Deserialize, TS, ToSchema)]
@@ -64,6 +65,7 @@ pub struct PasswordChange {
     /// The present password.
     pub current: String,
     /// The next one.
+    #[schema(min_length = 8, max_length = 128)]
     pub new: String,
 }
 
@@ -76,6 +78,7 @@ pub struct SetupRequest {
     /// The name of the first admin.
     pub name: String,
     /// Their password.
+    #[schema(min_length = 8, max_length = 128)]
     pub password: String,
 }
 
@@ -126,18 +129,22 @@ pub struct GrantPatterns {
     /// To follow, and to read the history of.
     #[serde(default)]
     #[ts(as = "Option<Vec<String>>", optional)]
+    #[schema(value_type = Vec<grammar::Selector>)]
     pub subscribe: Vec<String>,
     /// To publish to.
     #[serde(default)]
     #[ts(as = "Option<Vec<String>>", optional)]
+    #[schema(value_type = Vec<grammar::Selector>)]
     pub publish: Vec<String>,
     /// To see who follows them.
     #[serde(default)]
     #[ts(as = "Option<Vec<String>>", optional)]
+    #[schema(value_type = Vec<grammar::Selector>)]
     pub presence: Vec<String>,
     /// Video rooms to enter.
     #[serde(default)]
     #[ts(as = "Option<Vec<String>>", optional)]
+    #[schema(value_type = Vec<grammar::Selector>)]
     pub rooms: Vec<String>,
 }
 
@@ -160,6 +167,7 @@ pub struct NewAccount {
     /// What the user will sign in with.
     pub name: String,
     /// The first password.
+    #[schema(min_length = 8, max_length = 128)]
     pub password: String,
     /// What the user may do in general; `user` if it is left out.
     #[serde(default)]
@@ -182,6 +190,7 @@ pub struct AccountChange {
     /// Another password.
     #[serde(default)]
     #[ts(optional)]
+    #[schema(min_length = 8, max_length = 128)]
     pub password: Option<String>,
 }
 
@@ -234,6 +243,7 @@ pub struct NewApiKey {
     /// Seconds until it ends; for ever if it is left out.
     #[serde(default)]
     #[ts(optional)]
+    #[schema(minimum = 1)]
     pub expires_in: Option<u64>,
 }
 
@@ -254,6 +264,7 @@ pub struct TicketRequest {
     /// The only channels and prefixes that a stream with this ticket may follow.
     #[serde(default)]
     #[ts(optional)]
+    #[schema(value_type = Option<Vec<grammar::Selector>>)]
     pub channels: Option<Vec<String>>,
 }
 

@@ -5,6 +5,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 
 use crate::access::Role;
+use crate::grammar;
 
 /// Answer to `GET /api/connections`.
 #[derive(Debug, Serialize, TS, ToSchema)]
@@ -12,7 +13,9 @@ use crate::access::Role;
 pub struct ConnectionList {
     /// In the order of their ids.
     pub connections: Vec<Connection>,
-    /// Where the next page begins; `null` when there is none.
+    /// Where the next page starts; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
     pub cursor: Option<String>,
     /// All connections of this node, whatever the filter.
     pub total: usize,
@@ -25,6 +28,7 @@ pub struct Connection {
     /// Its id.
     pub connection: String,
     /// The user, if there is one.
+    #[schema(required)]
     pub user: Option<String>,
     /// Whose rights it has: `user:<id>`, `key:<id>`, `jwt:<sub>`, or empty for a guest.
     pub principal: String,
@@ -35,10 +39,12 @@ pub struct Connection {
     /// From where.
     pub address: String,
     /// With what program, as it says.
+    #[schema(required)]
     pub user_agent: Option<String>,
     /// Since when, RFC 3339 in UTC.
     pub connected_at: String,
     /// When its right ends, if it does.
+    #[schema(required)]
     pub expires_at: Option<String>,
     /// Whether it takes no more bytes for now.
     pub is_blocked: bool,
@@ -53,6 +59,7 @@ pub struct Connection {
     #[ts(type = "number")]
     pub bytes_out: u64,
     /// Round trip in milliseconds, where the transport knows it.
+    #[schema(required)]
     pub round_trip_ms: Option<u32>,
 }
 
@@ -74,8 +81,10 @@ pub struct Kicked {
     /// Connections that were ended: the one that was named, and all others of a client that was blocked.
     pub ended: usize,
     /// Who is blocked, if anybody is: `user:<id>` or `address:<network>`.
+    #[schema(required)]
     pub blocked: Option<String>,
     /// Until when, RFC 3339 in UTC.
+    #[schema(required)]
     pub blocked_until: Option<String>,
 }
 
@@ -89,10 +98,12 @@ pub struct ConnectionActions {
     /// Channels and prefixes that they shall follow from now on.
     #[serde(default)]
     #[ts(optional, as = "Option<Vec<String>>")]
+    #[schema(value_type = Vec<grammar::Selector>)]
     pub join: Vec<String>,
     /// Channels and prefixes that they shall follow no longer.
     #[serde(default)]
     #[ts(optional, as = "Option<Vec<String>>")]
+    #[schema(value_type = Vec<grammar::Selector>)]
     pub leave: Vec<String>,
     /// End the connections.
     #[serde(default)]
@@ -106,10 +117,12 @@ pub struct ConnectionActions {
 #[ts(optional_fields)]
 pub struct ConnectionMatch {
     /// All that follow this channel, by name or by prefix.
+    #[schema(value_type = Option<grammar::ChannelName>)]
     pub channel: Option<String>,
     /// All of this user.
     pub user: Option<String>,
     /// This one.
+    #[schema(value_type = Option<grammar::ConnectionId>)]
     pub connection: Option<String>,
 }
 
@@ -130,6 +143,7 @@ pub struct BlockItem {
     /// `user:<id>` or `address:<network>`.
     pub subject: String,
     /// Who said so.
+    #[schema(required)]
     pub created_by: Option<String>,
     /// When it was said, RFC 3339 in UTC.
     pub created_at: String,

@@ -128,6 +128,7 @@ pub struct Authorized {
     /// What it followed and the fresh token gives no right to.
     pub lost: Vec<String>,
     /// When the fresh token ends, RFC 3339 in UTC; `null` for never.
+    #[schema(required)]
     pub expires_at: Option<String>,
     /// The head of the log at that moment.
     pub position: String,

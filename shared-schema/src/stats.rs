@@ -203,12 +203,16 @@ pub struct Latency {
     #[ts(type = "number")]
     pub count: u64,
     /// Half were faster, in milliseconds; `null` when it was not measured.
+    #[schema(required)]
     pub p50_ms: Option<f64>,
     /// 95 of 100 were faster.
+    #[schema(required)]
     pub p95_ms: Option<f64>,
     /// 99 of 100 were faster.
+    #[schema(required)]
     pub p99_ms: Option<f64>,
     /// The slowest.
+    #[schema(required)]
     pub max_ms: Option<f64>,
     /// The buckets that are not empty, fastest first.
     pub buckets: Vec<LatencyBucket>,
@@ -219,6 +223,7 @@ pub struct Latency {
 #[serde(rename_all = "camelCase")]
 pub struct LatencyBucket {
     /// At most this, in milliseconds, and more than the bucket before; `null` = longer than any bound.
+    #[schema(required)]
     pub upto_ms: Option<f64>,
     /// How often.
     #[ts(type = "number")]
@@ -235,6 +240,7 @@ pub struct LogStats {
     #[ts(type = "number")]
     pub head: u64,
     /// The offset of its oldest retained entry; `null` when there is none.
+    #[schema(required)]
     #[ts(type = "number | null")]
     pub oldest: Option<u64>,
     /// Offsets that retention has left.
@@ -247,17 +253,22 @@ pub struct LogStats {
 #[serde(rename_all = "camelCase")]
 pub struct ProcessStats {
     /// Memory that is resident, in bytes.
+    #[schema(required)]
     #[ts(type = "number | null")]
     pub rss_bytes: Option<u64>,
     /// Open file descriptors.
+    #[schema(required)]
     #[ts(type = "number | null")]
     pub open_fds: Option<u64>,
     /// Most file descriptors that may be open; `null` also where there is no limit.
+    #[schema(required)]
     #[ts(type = "number | null")]
     pub max_fds: Option<u64>,
     /// Processor time that was used since the start, in seconds.
+    #[schema(required)]
     pub cpu_seconds: Option<f64>,
     /// Threads.
+    #[schema(required)]
     #[ts(type = "number | null")]
     pub threads: Option<u64>,
 }
@@ -300,13 +311,17 @@ pub struct StatsSample {
     #[ts(type = "number")]
     pub writer_queue: u64,
     /// See [`LatencyStats::publish_to_write`], in milliseconds; `null` when nothing was measured.
+    #[schema(required)]
     pub publish_to_write_p99_ms: Option<f64>,
     /// See [`LatencyStats::commit`], in milliseconds; `null` when nothing was measured.
+    #[schema(required)]
     pub commit_p99_ms: Option<f64>,
     /// Memory that was resident, in bytes.
+    #[schema(required)]
     #[ts(type = "number | null")]
     pub rss_bytes: Option<u64>,
     /// Processor time used a second, in seconds: 1 is one busy core.
+    #[schema(required)]
     pub cpu: Option<f64>,
 }
 

@@ -44,10 +44,6 @@ struct HistoryQuery {
     limit: Option<usize>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PresenceQuery {}
-
 /// `GET /api/channels`.
 ///
 /// # Errors
@@ -119,6 +115,6 @@ pub async fn presence(
     shard: web::Data<LocalShard>,
     caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
-    let PresenceQuery {} = query::parse(&request)?;
+    query::none(&request)?;
     Ok(HttpResponse::Ok().json(channels::presence(shard.hub(), &caller, &channel).await?))
 }

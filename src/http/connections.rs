@@ -9,7 +9,11 @@ use serde::Deserialize;
 
 use santral_core::limits::BODY_BYTES_MAX;
 use santral_core::names::{ChannelName, ConnectionId};
-use santral_schema::connections::{BlockItem, BlockList, ConnectionActions, ConnectionMatch};
+use santral_schema::connections::{
+    ActionsDone, BlockItem, BlockList, ConnectionActions, ConnectionDetail, ConnectionList, ConnectionMatch, Kicked,
+};
+use santral_schema::grammar;
+use utoipa::IntoParams;
 
 use super::problem::ApiError;
 use super::{body, query};
@@ -21,32 +25,56 @@ use crate::service::blocks::Subject;
 use crate::service::connections::{self, Actions, ConnectionFilter, Meant};
 use crate::service::operator::Operator;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
+    /// Only those of this user.
     user: Option<String>,
+    /// Only those that follow this channel, by name or by prefix.
+    #[param(value_type = Option<grammar::ChannelName>)]
     channel: Option<String>,
+    /// Only those of this transport.
     transport: Option<String>,
+    /// Only those from this address, or from this network.
+    #[param(example = "203.0.113.0/24")]
     ip: Option<String>,
+    /// Only those with this text in user, principal, address, program or id.
     q: Option<String>,
+    /// That of the page before.
+    #[param(value_type = Option<grammar::ConnectionId>)]
     cursor: Option<String>,
+    /// Most connections to return, 1 to 1,000; 100 if not given. Beyond that the nearest of these is taken.
+    #[serde(default, deserialize_with = "query::optional_number")]
     limit: Option<usize>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct KickQuery {
+    /// Seconds for which the client may not come back, at most a year.
+    #[serde(default, deserialize_with = "query::optional_number")]
+    #[param(maximum = 31_536_000)]
     block: Option<u64>,
 }
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoQuery {}
 
 /// `GET /api/connections`.
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    get,
+    path = "/api/connections",
+    tag = "connections",
+    operation_id = "listConnections",
+    summary = "List the open connections",
+    description = "Those of this node; filters narrow the list. Pass `cursor` on for the next page; it is absent on the last.",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of connections in the order of their ids.", body = ConnectionList),
+    ),
+)]
 pub async fn list(request: HttpRequest, operator: web::Data<Operator>) -> Result<HttpResponse, ApiError> {
     let query: ListQuery = query::parse(&request)?;
     let after = query.cursor.as_deref().map(parse_connection).transpose()?;
@@ -61,12 +89,25 @@ pub async fn list(request: HttpRequest, operator: web::Data<Operator>) -> Result
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    get,
+    path = "/api/connections/{id}",
+    tag = "connections",
+    operation_id = "readConnection",
+    summary = "Read one connection",
+    description = "With everything that it follows.",
+    params(("id" = grammar::ConnectionId, Path, description = "The connection.")),
+    responses(
+        (status = 200, description = "The connection.", body = ConnectionDetail),
+        (status = 404),
+    ),
+)]
 pub async fn detail(
     request: HttpRequest,
     id: web::Path<String>,
     operator: web::Data<Operator>,
 ) -> Result<HttpResponse, ApiError> {
-    let NoQuery {} = query::parse(&request)?;
+    query::none(&request)?;
     Ok(HttpResponse::Ok().json(connections::detail(&operator.hub, named(&id)?).await?))
 }
 
@@ -74,6 +115,20 @@ pub async fn detail(
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    delete,
+    path = "/api/connections/{id}",
+    tag = "connections",
+    operation_id = "endConnection",
+    summary = "End a connection",
+    description = "With `block`, its user (or the address of a guest) may not come back for that long, and all other connections of the same client end as well.",
+    params(("id" = grammar::ConnectionId, Path, description = "The connection."), KickQuery),
+    responses(
+        (status = 200, description = "What was done.", body = Kicked),
+        (status = 404),
+        (status = 422),
+    ),
+)]
 pub async fn kick(
     request: HttpRequest,
     id: web::Path<String>,
@@ -89,13 +144,25 @@ pub async fn kick(
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    post,
+    path = "/api/connections/actions",
+    tag = "connections",
+    operation_id = "actOnConnections",
+    summary = "Make connections join, leave or end",
+    description = "All that follow a channel, all of a user, or one.",
+    request_body = ConnectionActions,
+    responses(
+        (status = 200, description = "How many were meant.", body = ActionsDone),
+    ),
+)]
 pub async fn act(
     request: HttpRequest,
     payload: web::Payload,
     operator: web::Data<Operator>,
     caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
-    let NoQuery {} = query::parse(&request)?;
+    query::none(&request)?;
     let wanted: ConnectionActions = body::read_json_text(&request, payload, BODY_BYTES_MAX).await?.parse_object()?;
     let meant = meant(wanted.matching)?;
     let actions = Actions::parse(&wanted.join, &wanted.leave, wanted.disconnect)?;
@@ -106,8 +173,19 @@ pub async fn act(
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    get,
+    path = "/api/blocks",
+    tag = "connections",
+    operation_id = "listBlocks",
+    summary = "List who may not connect",
+    description = "Users and addresses, each for a while.",
+    responses(
+        (status = 200, description = "All blocks that have not ended.", body = BlockList),
+    ),
+)]
 pub async fn blocks(request: HttpRequest, operator: web::Data<Operator>) -> Result<HttpResponse, ApiError> {
-    let NoQuery {} = query::parse(&request)?;
+    query::none(&request)?;
     let blocks = operator.blocks.list(Hub::wall_clock()).await?.into_iter().map(wire_block).collect();
     Ok(HttpResponse::Ok().json(BlockList { blocks }))
 }
@@ -116,13 +194,26 @@ pub async fn blocks(request: HttpRequest, operator: web::Data<Operator>) -> Resu
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    delete,
+    path = "/api/blocks/{subject}",
+    tag = "connections",
+    operation_id = "endBlock",
+    summary = "Let somebody connect again",
+    description = "Before the block has ended by itself.",
+    params(("subject" = String, Path, description = "Whom the block is about, as the list names it: `user:<id>` or `address:<network>`.")),
+    responses(
+        (status = 204, description = "The block has ended."),
+        (status = 404),
+    ),
+)]
 pub async fn unblock(
     request: HttpRequest,
     subject: web::Path<String>,
     operator: web::Data<Operator>,
     caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
-    let NoQuery {} = query::parse(&request)?;
+    query::none(&request)?;
     let subject = Subject::parse(&subject).ok_or(Refusal::NoBlock)?;
     connections::unblock(&operator, &caller, &subject).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -60,16 +60,26 @@ struct EventsQuery {
     _ticket: Option<String>,
 }
 
+/// The query of `POST /api/events`: credentials, which the gate has read before.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PostQuery {
+    #[serde(rename = "token")]
+    _token: Option<String>,
+    #[serde(rename = "ticket")]
+    _ticket: Option<String>,
+}
+
 /// One event of a stream (WHATWG HTML, section 9.2). Stands for the frames in the description of the API.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its shape is of interest")]
-struct StreamEvent {
-    /// `hello`, `gap`, `presence`, `ping`, `bye`, the name that the publisher gave, or `message`.
+pub(super) struct StreamEvent {
+    /// On streams of messages `hello`, `gap`, `presence`, `ping`, `bye`, the name that the publisher gave, or `message`.
     event: String,
     /// A JSON text.
     #[schema(content_media_type = "application/json")]
     data: String,
-    /// A position, where the event has one or an earlier one had.
+    /// Where to go on behind this event, where it has such a place or an earlier one had.
     #[schema(nullable = false)]
     id: Option<String>,
     /// How long to wait before coming back, in milliseconds.
@@ -146,7 +156,8 @@ pub async fn post(
     gate: web::Data<Gate>,
     caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = body::read_json_text(&request, payload, STREAM_BODY_BYTES_MAX).await?.parse_object()?;
+    let PostQuery { .. } = query::parse(&request)?;
+    let wanted = body::read_object(&request, payload, STREAM_BODY_BYTES_MAX).await?;
     open(&request, &shard, &gate, &caller, wanted).await
 }
 

@@ -13,13 +13,15 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::time::timeout;
+use utoipa::{IntoParams, ToSchema};
 
-use santral_core::limits::{EVENT_FOLLOW_CHECK, HEARTBEAT, RETRY_MS};
-use santral_schema::event_log::LoggedEvent;
+use santral_core::limits::{EVENT_FOLLOW_CHECK, RETRY_MS};
+use santral_schema::event_log::{EventLevel, EventList, EventsCleared, LoggedEvent};
 use santral_schema::reason::DisconnectReason;
 
 use super::access::Gate;
 use super::edge::client_address;
+use super::events::StreamEvent;
 use super::problem::ApiError;
 use super::query;
 use crate::auth::Principal;
@@ -31,15 +33,25 @@ use crate::service::event_log::{EventLog, Export};
 /// A query with the filters of the event log, and what one operation adds.
 macro_rules! logs_query {
     ($name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)* }) => {
-        #[derive(Debug, Deserialize)]
+        #[derive(Debug, Deserialize, IntoParams)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        #[into_params(parameter_in = Query)]
         struct $name {
+            /// Only events that are at least as important.
+            #[param(value_type = Option<EventLevel>)]
             level: Option<String>,
+            /// Only events of these types (`EventType`); repeat it, or part them with commas.
             #[serde(default, rename = "type")]
             kinds: Vec<String>,
+            /// Only events of this principal.
             actor: Option<String>,
+            /// Only events with this text in the message, the actor or the details.
             q: Option<String>,
+            /// Only events from this moment on, RFC 3339.
+            #[param(format = DateTime)]
             from: Option<String>,
+            /// Only events before this moment, RFC 3339.
+            #[param(format = DateTime)]
             to: Option<String>,
             $($(#[$attribute])* $field: $type,)*
         }
@@ -59,23 +71,39 @@ macro_rules! logs_query {
     };
 }
 
-logs_query!(ListQuery { cursor: Option<String>, limit: Option<usize>, });
-logs_query!(FollowQuery { last_event_id: Option<String>, });
+logs_query!(ListQuery {
+    /// That of the page before.
+    #[param(pattern = r"^[0-9]+$")]
+    cursor: Option<String>,
+    /// Most events to return, 1 to 1,000; 100 if not given. Beyond that the nearest of these is taken.
+    #[serde(default, deserialize_with = "query::optional_number")]
+    limit: Option<usize>,
+});
+logs_query!(FollowQuery {
+    /// Behind which event to go on; by default only what happens from now on is told.
+    #[param(pattern = r"^[0-9]+$")]
+    last_event_id: Option<String>,
+});
 logs_query!(ExportQuery {
+    /// As what the file comes; `ndjson` if not given.
     #[serde(default)]
+    #[param(value_type = Option<ExportFormat>)]
     format: ExportFormat,
 });
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ClearQuery {
+    /// Only events before this moment, RFC 3339.
+    #[param(format = DateTime)]
     before: Option<String>,
 }
 
 /// As what an export comes.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum ExportFormat {
+pub enum ExportFormat {
     /// One JSON object a line.
     #[default]
     Ndjson,
@@ -87,6 +115,18 @@ enum ExportFormat {
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    get,
+    path = "/api/logs",
+    tag = "logs",
+    operation_id = "listEvents",
+    summary = "Read the event log",
+    description = "What happened on the server, newest first. Pass `cursor` on for the next page; it is absent on the last.",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of events.", body = EventList),
+    ),
+)]
 pub async fn list(request: HttpRequest, log: web::Data<EventLog>) -> Result<HttpResponse, ApiError> {
     let mut query: ListQuery = query::parse(&request)?;
     let filter = query.filter()?;
@@ -99,6 +139,21 @@ pub async fn list(request: HttpRequest, log: web::Data<EventLog>) -> Result<Http
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    get,
+    path = "/api/logs/stream",
+    tag = "logs",
+    operation_id = "followEvents",
+    summary = "Follow the event log (SSE)",
+    description = "The event `log` for each that passes the filter, `ping` in silence, `bye` when the server stops.",
+    params(
+        FollowQuery,
+        ("Last-Event-ID" = Option<String>, Header, pattern = r"^[0-9]+$", description = "The last id that the client has seen; wins over `lastEventId`."),
+    ),
+    responses(
+        (status = 200, description = "A stream that goes on until either side closes it.", body = StreamEvent, content_type = "text/event-stream"),
+    ),
+)]
 pub async fn follow(
     request: HttpRequest,
     log: web::Data<EventLog>,
@@ -132,6 +187,21 @@ pub async fn follow(
 ///
 /// # Errors
 /// [`ApiError`]; an export that fails later breaks off without its last chunk.
+#[utoipa::path(
+    get,
+    path = "/api/logs/export",
+    tag = "logs",
+    operation_id = "exportEvents",
+    summary = "Download the event log",
+    description = "Everything that passes the filter, oldest first, as a file.",
+    params(ExportQuery),
+    responses(
+        (status = 200, description = "The events.", content(
+            (String = "application/x-ndjson"),
+            (String = "text/csv"),
+        )),
+    ),
+)]
 pub async fn export(request: HttpRequest, log: web::Data<EventLog>) -> Result<HttpResponse, ApiError> {
     let mut query: ExportQuery = query::parse(&request)?;
     let filter = query.filter()?;
@@ -152,6 +222,18 @@ pub async fn export(request: HttpRequest, log: web::Data<EventLog>) -> Result<Ht
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    delete,
+    path = "/api/logs",
+    tag = "logs",
+    operation_id = "clearEvents",
+    summary = "Clear the event log",
+    description = "Everything before a time, or all there is. One event stays that says who did it.",
+    params(ClearQuery),
+    responses(
+        (status = 200, description = "How many are gone.", body = EventsCleared),
+    ),
+)]
 pub async fn clear(
     request: HttpRequest,
     log: web::Data<EventLog>,
@@ -211,7 +293,10 @@ impl LogStream {
                     self.is_over = true;
                     self.follower.is_draining().then(goodbye)
                 }
-                Err(_) => (self.written_at.elapsed() >= HEARTBEAT).then(|| Data::new("{}").event("ping")),
+                Err(_) => {
+                    let heartbeat = self.gate.live.load().heartbeat;
+                    (self.written_at.elapsed() >= heartbeat).then(|| Data::new("{}").event("ping"))
+                }
             };
             if let Some(frame) = frame {
                 self.written_at = Instant::now();

@@ -10,16 +10,19 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use santral_schema::problem::{Problem, ProblemCode};
-use santral_schema::{access, event_log, events, grammar};
+use santral_schema::{event_log, events, grammar};
 use serde_json::Value;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
+use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 
-use super::{broadcast, channels, events as streams, health, publish, query, sessions};
+use super::{
+    api_keys, auth, broadcast, channels, connections, events as streams, health, logs, publish, query, sessions,
+    settings, stats, tickets, users,
+};
 
 /// The description, made once.
 static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
@@ -41,6 +44,38 @@ static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
         channels::list,
         channels::history,
         channels::presence,
+        auth::register,
+        auth::login,
+        auth::refresh,
+        auth::logout,
+        auth::me,
+        auth::password,
+        auth::set_up,
+        tickets::create,
+        users::list,
+        users::create,
+        users::change,
+        api_keys::list,
+        api_keys::create,
+        api_keys::revoke,
+        connections::list,
+        connections::act,
+        connections::detail,
+        connections::kick,
+        connections::blocks,
+        connections::unblock,
+        logs::list,
+        logs::clear,
+        logs::follow,
+        logs::export,
+        settings::list,
+        settings::set,
+        settings::history,
+        settings::get,
+        settings::remove,
+        stats::get,
+        stats::follow,
+        stats::metrics,
         health::health,
         health::live,
         health::ready,
@@ -51,18 +86,22 @@ static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
         events::Gap,
         events::PresenceChange,
         events::Bye,
-        access::Role,
         event_log::EventType,
-        event_log::EventLevel,
         Problem,
         // Parameters of queries do not bring their types along.
         grammar::ChannelPrefix,
         query::Switch,
+        logs::ExportFormat,
     )),
     tags(
         (name = "publish", description = "Send messages."),
         (name = "streams", description = "Receive messages, and steer what is received."),
         (name = "channels", description = "Read channels: the list, the history, who is there."),
+        (name = "accounts", description = "Sign in, and who else may; API keys of servers, tickets of streams."),
+        (name = "connections", description = "Who is connected, and steering them."),
+        (name = "logs", description = "What happened."),
+        (name = "settings", description = "What holds, changed while the server runs."),
+        (name = "stats", description = "How the server does, in numbers."),
         (name = "health", description = "For people, and for whoever restarts or routes around a server."),
         (name = "description", description = "This description."),
     ),
@@ -79,7 +118,7 @@ struct Api;
     operation_id = "readDescription",
     summary = "Read the description of the API",
     description = "OpenAPI 3.1. People read it at `/api/docs`.",
-    responses((status = 200, description = "This document.", body = Object, content_type = "application/json"), (status = 429)),
+    responses((status = 200, description = "This document.", body = Object, content_type = "application/json")),
     security(()),
 )]
 pub async fn get() -> HttpResponse {
@@ -98,6 +137,12 @@ pub fn document() -> Value {
     let mut document = serde_json::to_value(Api::openapi()).expect("a description has string keys");
     // utoipa's headers do not know the word.
     document["components"]["headers"]["X-Request-Id"]["required"] = true.into();
+    // An answer to `auth` has all that one to `subscribe` has.
+    if let Some(answer) = document["components"]["schemas"]["CommandAnswer"].as_object_mut()
+        && let Some(kinds) = answer.remove("oneOf")
+    {
+        answer.insert("anyOf".to_owned(), kinds);
+    }
     document
 }
 
@@ -133,8 +178,15 @@ fn complete(operation: &mut Operation) {
     }
     let parameters = operation.parameters.get_or_insert_default();
     for parameter in parameters.iter_mut() {
-        if let RefOr::T(parameter) = parameter {
-            forbid_null(parameter);
+        if let RefOr::T(Parameter { schema: Some(schema), .. }) = parameter {
+            forbid_null(schema);
+        }
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        for content in body.content.values_mut() {
+            if let RefOr::T(Content { schema: Some(schema), .. }) = content {
+                forbid_null(schema);
+            }
         }
     }
     let statuses = implied_statuses(operation);
@@ -155,9 +207,10 @@ fn complete(operation: &mut Operation) {
     }
 }
 
-/// Error statuses that follow from what an operation takes.
+/// Error statuses that follow from what an operation takes. That a page of a foreign origin is refused
+/// (403), and who asks too often (429), is said before anybody looks at the operation.
 fn implied_statuses(operation: &Operation) -> BTreeSet<u16> {
-    let mut statuses = BTreeSet::new();
+    let mut statuses = BTreeSet::from([403, 429]);
     if operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty()) {
         statuses.insert(400);
     }
@@ -166,7 +219,7 @@ fn implied_statuses(operation: &Operation) -> BTreeSet<u16> {
     }
     let is_public = operation.security.as_ref().is_some_and(|ways| is_only_anonymous(ways));
     if !is_public {
-        statuses.extend([401, 403, 429, 500, 503]);
+        statuses.extend([400, 401, 500, 503]);
     }
     statuses
 }
@@ -175,16 +228,16 @@ fn is_only_anonymous(ways: &[utoipa::openapi::security::SecurityRequirement]) ->
     ways.iter().all(|way| *way == utoipa::openapi::security::SecurityRequirement::default())
 }
 
-/// A query, a path and a header hold text: an absent parameter is left out, never `null`.
-fn forbid_null(parameter: &mut Parameter) {
-    let Some(RefOr::T(schema)) = &mut parameter.schema else { return };
-    match schema {
+/// A query, a path and a header hold text: an absent parameter is left out, never `null`. So is a body.
+fn forbid_null(schema: &mut RefOr<Schema>) {
+    let RefOr::T(found) = schema else { return };
+    match found {
         Schema::Object(object) => object.schema_type = without_null(&object.schema_type),
         Schema::Array(array) => array.schema_type = without_null(&array.schema_type),
         Schema::OneOf(one_of) => {
             one_of.items.retain(|item| !matches!(item, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null)));
             if let [RefOr::Ref(only)] = one_of.items.as_slice() {
-                parameter.schema = Some(RefOr::Ref(only.clone()));
+                *schema = RefOr::Ref(only.clone());
             }
         }
         _ => (),
@@ -209,7 +262,7 @@ fn operations_of(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 /// The statuses of all problems.
 fn problem_statuses() -> BTreeSet<u16> {
-    ProblemCode::ALL.iter().map(|code| code.status()).chain([401, 403, 429]).collect()
+    ProblemCode::ALL.iter().map(|code| code.status()).collect()
 }
 
 fn problem_name(status: u16) -> String {

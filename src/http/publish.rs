@@ -16,11 +16,6 @@ use crate::hub::shard_thread::LocalShard;
 use crate::service::Refusal;
 use crate::service::publish::{self, Message};
 
-/// Takes no parameter: a typo must not become a message to somebody else.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PublishQuery {}
-
 /// One message, or a batch of 1 to 1,000. Stands for the body in the description of the API.
 #[derive(ToSchema)]
 #[serde(untagged)]
@@ -67,7 +62,8 @@ pub async fn post(
     shard: web::Data<LocalShard>,
     caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
-    let PublishQuery {} = query::parse(&request)?;
+    // A typo must not become a message to somebody else.
+    query::none(&request)?;
     let body = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?;
     let (items, is_batch) = parse_items(&body)?;
     let hub = shard.hub();

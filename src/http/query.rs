@@ -17,6 +17,18 @@ pub fn parse<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> 
     serde_html_form::from_str(request.query_string()).map_err(|error| ApiError::InvalidQuery(error.to_string()))
 }
 
+/// Reads the query of an operation that takes no parameter: a typo must not be passed over.
+///
+/// # Errors
+/// [`ApiError::InvalidQuery`] names the parameter.
+pub fn none(request: &HttpRequest) -> Result<(), ApiError> {
+    parse::<NoQuery>(request).map(|NoQuery {}| ())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoQuery {}
+
 /// How a switch is written; stands for `bool` in the parameters of queries.
 #[derive(Debug, ToSchema)]
 pub enum Switch {

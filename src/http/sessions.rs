@@ -7,12 +7,12 @@ use santral_core::names::SessionToken;
 use santral_schema::channels::{History, Presence};
 use santral_schema::grammar;
 use santral_schema::publish::Receipt;
-use santral_schema::sessions::{Command, Pong, Subscriptions};
+use santral_schema::sessions::{Authorized, Command, Pong, Subscriptions};
 use utoipa::ToSchema;
 
 use super::access::Gate;
-use super::body;
 use super::problem::ApiError;
+use super::{body, query};
 use crate::auth::Principal;
 use crate::hub::Hub;
 use crate::hub::shard_thread::LocalShard;
@@ -34,6 +34,8 @@ enum CommandAnswerShape {
     Presence(Presence),
     /// Of `ping`.
     Pong(Pong),
+    /// Of `auth`.
+    Authorized(Authorized),
 }
 
 /// Carries out one command of a session.
@@ -46,7 +48,7 @@ enum CommandAnswerShape {
     tag = "streams",
     operation_id = "runCommand",
     summary = "Carry out a command of a session",
-    description = "The uplink beside a stream: subscribe, unsubscribe, publish, history, presence, ping.",
+    description = "The uplink beside a stream: subscribe, unsubscribe, publish, history, presence, ping, auth.",
     params(("session" = grammar::SessionToken, Path, description = "The token that `hello` gave, or that the client chose.")),
     request_body = Command,
     responses(
@@ -64,6 +66,7 @@ pub async fn command(
     gate: web::Data<Gate>,
     caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
+    query::none(&request)?;
     let token = SessionToken::parse(&session).map_err(Refusal::Session)?;
     let command = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?.parse_object()?;
     let identify = |token: &str| gate.identify_token(token, Hub::wall_clock());

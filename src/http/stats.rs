@@ -6,10 +6,13 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use actix_web_lab::sse::{Data, Event, Sse};
 use futures_util::stream;
+use santral_schema::stats::Stats;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::access::Gate;
 use super::edge::client_address;
+use super::events::StreamEvent;
 use super::problem::ApiError;
 use super::query;
 use crate::auth::Principal;
@@ -17,30 +20,42 @@ use crate::hub::shard_thread::LocalShard;
 use crate::service::stats;
 use crate::telemetry::metrics::Metrics;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct StatsQuery {
     /// Whether the samples of the last minutes come along.
     #[serde(default, deserialize_with = "query::optional_switch")]
+    #[param(value_type = Option<query::Switch>)]
     samples: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct StreamQuery {
     /// Whether the samples of the last minutes come first.
     #[serde(default, deserialize_with = "query::switch")]
+    #[param(value_type = Option<query::Switch>)]
     ring: bool,
 }
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MetricsQuery {}
 
 /// `GET /api/stats`.
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    get,
+    path = "/api/stats",
+    tag = "stats",
+    operation_id = "readStats",
+    summary = "Read how the server does",
+    description = "Totals, rates, delays, and one sample for each second of the last minutes.",
+    params(StatsQuery),
+    responses(
+        (status = 200, description = "The stats.", body = Stats),
+    ),
+)]
 pub async fn get(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<HttpResponse, ApiError> {
     let query: StatsQuery = query::parse(&request)?;
     let stats = stats::latest(shard.hub(), query.samples.unwrap_or(true)).await?;
@@ -51,6 +66,18 @@ pub async fn get(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<H
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    get,
+    path = "/api/stats/stream",
+    tag = "stats",
+    operation_id = "followStats",
+    summary = "Follow how the server does (SSE)",
+    description = "The event `stats` once a second, until the server stops.",
+    params(StreamQuery),
+    responses(
+        (status = 200, description = "A stream that goes on until either side closes it.", body = StreamEvent, content_type = "text/event-stream"),
+    ),
+)]
 pub async fn follow(
     request: HttpRequest,
     shard: web::Data<LocalShard>,
@@ -76,8 +103,23 @@ pub async fn follow(
 ///
 /// # Errors
 /// [`ApiError`].
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "stats",
+    operation_id = "readMetrics",
+    summary = "Read the metrics for Prometheus",
+    description = "OpenMetrics, or the older text format for whoever accepts only that. Whoever asks on this machine itself needs no token.",
+    responses(
+        (status = 200, description = "The metrics.", content(
+            (String = "application/openmetrics-text"),
+            (String = "text/plain"),
+        )),
+    ),
+    security((), ("bearer" = [])),
+)]
 pub async fn metrics(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<HttpResponse, ApiError> {
-    let MetricsQuery {} = query::parse(&request)?;
+    query::none(&request)?;
     let metrics = &shard.hub().metrics;
     let (content_type, text) = match wants_prometheus(&request) {
         true => (Metrics::PROMETHEUS, metrics.prometheus()),

@@ -137,7 +137,7 @@ impl Settings {
         if let Some(key) = &key {
             self.live.item(key)?;
         }
-        let before = cursor.map(|text| text.parse::<i64>().map_err(|_| Refusal::Cursor(text))).transpose()?;
+        let before = cursor.map(parse_cursor).transpose()?;
         let limit = limit.unwrap_or(LISTING_ITEMS).clamp(1, LISTING_ITEMS_MAX);
         let store = Arc::clone(&self.store);
         // One more than asked for tells whether there is another page.
@@ -255,6 +255,13 @@ fn event(change: &Change, author: &Author) -> NewEvent {
         details_json: Some(details.to_string()),
         request_id: None,
     }
+}
+
+/// Reads the id of a change, written as it was given: in digits alone.
+fn parse_cursor(text: String) -> Result<i64, Refusal> {
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());
+    let id = if is_decimal { text.parse().ok() } else { None };
+    id.ok_or(Refusal::Cursor(text))
 }
 
 /// A stored value for the history, whatever an earlier release stored.
