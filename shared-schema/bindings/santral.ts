@@ -642,6 +642,10 @@ export type Me = {
      */
     grants: GrantPatterns,
     /**
+     * The address that the request came from, as far as the server can tell.
+     */
+    address: string,
+    /**
      * When the right ends, RFC 3339.
      */
     expiresAt?: string,
@@ -1089,7 +1093,7 @@ export type EventLevel = "info" | "warn" | "error";
 /**
  * What kind of thing happened. Types are added, never renamed.
  */
-export type EventType = "connection.opened" | "connection.closed" | "connection.refused" | "connection.kicked" | "block.created" | "block.removed" | "account.created" | "account.login" | "account.login_refused" | "account.logout" | "account.refresh_reused" | "account.password_changed" | "account.changed" | "api_key.created" | "api_key.revoked" | "access.refused" | "publish.refused" | "setting.changed" | "event_log.cleared" | "event_log.lost" | "server.started" | "server.stopping";
+export type EventType = "connection.opened" | "connection.closed" | "connection.refused" | "connection.kicked" | "connection.moved" | "block.created" | "block.removed" | "account.created" | "account.login" | "account.login_refused" | "account.logout" | "account.refresh_reused" | "account.password_changed" | "account.changed" | "api_key.created" | "api_key.revoked" | "access.refused" | "publish.refused" | "setting.changed" | "event_log.cleared" | "event_log.lost" | "server.started" | "server.stopping";
 
 /**
  * One event of the event log.

@@ -116,6 +116,8 @@ pub struct Me {
     pub role: Role,
     /// Which channels the principal has a right to.
     pub grants: GrantPatterns,
+    /// The address that the request came from, as far as the server can tell.
+    pub address: String,
     /// When the right ends, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[ts(optional)]

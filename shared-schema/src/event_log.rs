@@ -59,6 +59,8 @@ event_types! {
     ConnectionRefused = "connection.refused", Warn;
     /// The operator ended connections.
     Kicked = "connection.kicked", Warn;
+    /// The operator made connections join or leave channels.
+    Moved = "connection.moved", Info;
     /// Somebody was blocked for a while.
     Blocked = "block.created", Warn;
     /// A block was ended by hand.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use santral_core::client::Client;
+use santral_core::limits::CONNECTION_RECORDS_MAX;
 use santral_core::names::ConnectionId;
 use santral_schema::event_log::EventType;
 use santral_schema::reason::DisconnectReason;
@@ -103,5 +104,5 @@ fn event_retention(config: &Config) -> RecordRetention {
 }
 
 fn connection_retention(config: &Config) -> RecordRetention {
-    RecordRetention { rows_max: u64::MAX, age_max: config.connection_record_age }
+    RecordRetention { rows_max: CONNECTION_RECORDS_MAX, age_max: config.connection_record_age }
 }

@@ -21,6 +21,7 @@ use super::edge::{client_address, rate_limit};
 use super::events;
 use super::problem::ApiError;
 use super::query::{self, Credentials};
+use super::request_id::RequestId;
 use crate::auth::{AuthError, Presented, Principal};
 use crate::config::LiveConfig;
 use crate::hub::Hub;
@@ -172,7 +173,7 @@ impl Gate {
             actor: None,
             message: format!("{} {}: {error}", request.method(), request.path()),
             details_json: None,
-            request_id: None,
+            request_id: RequestId::of(request),
         });
     }
 }

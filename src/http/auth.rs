@@ -158,7 +158,7 @@ pub async fn me(
     accounts: web::Data<Accounts>,
 ) -> Result<HttpResponse, ApiError> {
     query::none(&request)?;
-    Ok(HttpResponse::Ok().json(accounts.me(&principal).await?))
+    Ok(HttpResponse::Ok().json(accounts.me(&principal, &caller(&request)).await?))
 }
 
 /// `POST /auth/password`.

@@ -7,6 +7,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -19,6 +20,17 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 /// This run's part of each id.
 static PREFIX: LazyLock<String> = LazyLock::new(|| nanoid::nanoid!(PREFIX_LENGTH));
 
+/// The id of a request, in its extensions.
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// As the answer carries it; none without [`stamp`].
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Option<String> {
+        request.extensions().get::<Self>().and_then(|Self(id)| id.to_str().ok()).map(str::to_owned)
+    }
+}
+
 /// Stamps the answer. Use with `actix_web::middleware::from_fn`.
 ///
 /// # Errors
@@ -28,15 +40,17 @@ pub async fn stamp(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     // An id is no secret, so it costs no call for randomness: a prefix and a count.
-    let id = format!("{}-{:x}", *PREFIX, COUNT.fetch_add(1, Ordering::Relaxed));
-    let mut response = next.call(request).await?;
-    if response.status().is_server_error() {
-        log::warn!(request = id.as_str(), status = response.status().as_u16(), path = response.request().path();
-            "request failed");
+    let id = HeaderValue::try_from(format!("{}-{:x}", *PREFIX, COUNT.fetch_add(1, Ordering::Relaxed)));
+    if let Ok(id) = &id {
+        request.extensions_mut().insert(RequestId(id.clone()));
     }
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(X_REQUEST_ID, id);
+    let mut response = next.call(request).await?;
+    if let Ok(id) = id {
+        if response.status().is_server_error() {
+            log::warn!(request:? = id, status = response.status().as_u16(), path = response.request().path();
+                "request failed");
+        }
+        response.headers_mut().insert(X_REQUEST_ID, id);
     }
     Ok(response)
 }

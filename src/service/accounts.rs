@@ -252,7 +252,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Refusal::Store`].
-    pub async fn me(&self, principal: &Principal) -> Result<Me, Refusal> {
+    pub async fn me(&self, principal: &Principal, caller: &Caller) -> Result<Me, Refusal> {
         let name = match (&principal.credential, principal.user.clone()) {
             (Credential::Login { .. }, Some(id)) => {
                 self.stored(move |store| store.user(&id)).await?.map(|user| user.name)
@@ -265,6 +265,7 @@ impl Accounts {
             name,
             role: principal.role,
             grants: patterns_of(&principal.grants),
+            address: caller.address.clone(),
             expires_at: principal.expires_at.map(Timestamp::to_rfc3339),
         })
     }

@@ -212,6 +212,7 @@ impl Actions {
 
 /// Does the same with every session that is meant.
 pub async fn act(operator: &Operator, by: &Principal, meant: Meant, actions: Actions) -> ActionsDone {
+    let is_end = actions.disconnect;
     let summary = format!(
         "{meant:?}: join {}, leave {}{}",
         actions.join.len(),
@@ -220,7 +221,8 @@ pub async fn act(operator: &Operator, by: &Principal, meant: Meant, actions: Act
     );
     let done = operator.hub.call_all(move |shard, now| act_on(shard, now, &meant, &actions)).await;
     let (matched, refused) = done.into_iter().fold((0, 0), |sum, done| (sum.0 + done.0, sum.1 + done.1));
-    operator.record(EventType::Kicked, by, format!("{summary} ({matched} connections)"));
+    let kind = if is_end { EventType::Kicked } else { EventType::Moved };
+    operator.record(kind, by, format!("{summary} ({matched} connections)"));
     ActionsDone { matched, refused }
 }
 

@@ -88,7 +88,7 @@ fn who_registers_is_signed_in_and_can_sign_in_again() {
         assert_eq!((ada.user.name.as_str(), ada.user.role), ("ada", Role::User));
         let principal = world.principal(&ada);
         assert_eq!(principal.user.as_deref(), Some(ada.user.id.as_str()));
-        let me = world.accounts.me(&principal).await.expect("it is read");
+        let me = world.accounts.me(&principal, &caller()).await.expect("it is read");
         assert_eq!(
             (me.name.as_deref(), &me.grants.subscribe),
             (Some("ada"), &vec!["lobby".to_owned(), "rooms.*".to_owned()])
