@@ -3,6 +3,8 @@
 // Server-Sent Events as in WHATWG HTML, section 9.2. What comes from the server reaches the
 // document as text nodes only. A module: strict, and without globals.
 
+import { Account, Refused } from "./account.js";
+
 // The feed keeps so many entries; the oldest goes first.
 const FEED_ENTRIES_MAX = 200;
 // The page listens to at most so many event names: one listener each.
@@ -200,9 +202,11 @@ function createRecovery(facts) {
 
 /** The stream: one EventSource at a time, opened again at the last position. */
 class Line {
+  #account;
   #feed;
   #facts;
   #recovery;
+  #onUnauthorized;
   #session = newSessionToken();
   #names = new Set();
   #channels = [];
@@ -215,8 +219,13 @@ class Line {
   #isWhole = true;
   #heardAt = 0;
   #retry = 0;
+  // Counts what was begun, so that what comes late from a request for a ticket is recognised.
+  #attempt = 0;
 
-  constructor(feed, facts) {
+  /** `onUnauthorized` is called when the server wants to know who listens. */
+  constructor(account, feed, facts, onUnauthorized) {
+    this.#account = account;
+    this.#onUnauthorized = onUnauthorized;
     this.#feed = feed;
     this.#facts = facts;
     this.#recovery = createRecovery(facts);
@@ -260,14 +269,39 @@ class Line {
     return this.#facts.resume("warn", "The line is down. Publish something now, then resume: it will be here.");
   }
 
+  /** Opens the line again at its last position, as whoever is now signed in. */
+  reopen() {
+    // What another may hear is another session, and its own feed.
+    this.#session = newSessionToken();
+    this.#open();
+  }
+
   #open(lastEventId = this.#position) {
     this.#close();
     this.#setState(this.#hello ? "reconnecting" : "connecting");
-    this.#heardAt = Date.now();
     this.#asked = lastEventId;
+    if (this.#account.isSignedIn) this.#openWithTicket(this.#attempt);
+    else this.#connect();
+  }
+
+  async #openWithTicket(attempt) {
+    try {
+      const ticket = await this.#account.ticket();
+      if (attempt === this.#attempt) this.#connect(ticket);
+    } catch (error) {
+      if (attempt !== this.#attempt) return;
+      const status = error instanceof Refused ? error.answer.status : 0;
+      if (status === 401) this.#end(await problemLines(error.answer), true);
+      else this.#retryLater();
+    }
+  }
+
+  #connect(ticket) {
+    this.#heardAt = Date.now();
     const url = this.#url();
     url.searchParams.set("session", this.#session);
-    if (lastEventId) url.searchParams.set("lastEventId", lastEventId);
+    if (this.#asked) url.searchParams.set("lastEventId", this.#asked);
+    if (ticket) url.searchParams.set("ticket", ticket);
     const source = new EventSource(url);
     this.#source = source;
     source.addEventListener("hello", this.#onHello);
@@ -282,6 +316,7 @@ class Line {
   }
 
   #close() {
+    this.#attempt += 1;
     clearTimeout(this.#retry);
     this.#source?.close();
     this.#source = null;
@@ -362,6 +397,7 @@ class Line {
     this.#close();
     this.#setState("ended");
     this.#facts.resume("warn", bye.reason);
+    if (bye.name === "signed_out") this.#onUnauthorized();
   };
 
   #onMessage = (event) => {
@@ -376,6 +412,11 @@ class Line {
     if (event instanceof MessageEvent) return this.#onMessage(event);
     if (event.target !== this.#source) return undefined;
     if (this.#source.readyState === EventSource.CLOSED) return this.#onRefusal();
+    // The browser would come back with the ticket that it has used.
+    if (this.#account.isSignedIn) {
+      this.#close();
+      this.#retryLater();
+    }
     return this.#setState(this.#hello ? "reconnecting" : "connecting");
   };
 
@@ -386,12 +427,33 @@ class Line {
   async #onRefusal() {
     this.#close();
     this.#setState("reconnecting");
-    const { passes, lines } = await reasonOfRefusal(this.#url());
+    const attempt = this.#attempt;
+    const { passes, isUnauthorized, lines } = await reasonOfRefusal(this.#url(), await this.#headers());
     // Meanwhile the reader may have dropped the line or opened another.
-    if (this.#source !== null || this.#state !== "reconnecting") return;
-    this.#facts.resume(passes ? "warn" : "bad", ...lines);
-    if (!passes) return this.#setState("ended");
+    if (attempt !== this.#attempt) return;
+    if (!passes) return this.#end(lines, isUnauthorized);
+    this.#facts.resume("warn", ...lines);
+    this.#retryLater();
+  }
+
+  /** What the account sends along; without an answer to that, nothing: the refusal then says enough. */
+  async #headers() {
+    try {
+      return await this.#account.headers();
+    } catch {
+      return {};
+    }
+  }
+
+  #end(lines, isUnauthorized) {
+    this.#setState("ended");
+    this.#facts.resume("bad", ...lines);
+    if (isUnauthorized) this.#onUnauthorized();
+  }
+
+  #retryLater() {
     const { min, max } = RETRY_MS;
+    this.#setState("reconnecting");
     this.#retry = setTimeout(() => this.#open(), min + Math.random() * (max - min));
   }
 }
@@ -421,15 +483,17 @@ function gapText({ reason, requested, resumedFrom }) {
 }
 
 /** Asks the stream's address why it refused: whether that passes by itself, and what to say. */
-async function reasonOfRefusal(url) {
+async function reasonOfRefusal(url, credentials) {
   const abort = new AbortController();
   try {
-    const answer = await fetch(url, { signal: abort.signal, headers: { accept: "application/problem+json" } });
+    const headers = { ...credentials, accept: "application/problem+json" };
+    const answer = await fetch(url, { signal: abort.signal, headers });
     if (answer.status === 204) return { passes: false, lines: ["The server wants no further stream from this page."] };
     if (answer.ok) return { passes: true, lines: [] };
     const lines = await problemLines(answer);
     const passes = answer.status >= 500 || answer.status === 429;
-    return passes ? { passes, lines: [...lines, "Trying again by itself."] } : { passes, lines };
+    if (passes) return { passes, lines: [...lines, "Trying again by itself."] };
+    return { passes, isUnauthorized: answer.status === 401, lines };
   } catch {
     return { passes: true, lines: ["The server does not answer. Trying again by itself."] };
   } finally {
@@ -448,7 +512,7 @@ async function problemLines(answer) {
 }
 
 /** The form that publishes. A repeat after a lost answer carries the same key: nothing comes twice. */
-function setUpPublish(line) {
+function setUpPublish(account, line) {
   const form = byId("publish");
   const receipt = byId("receipt");
   const button = form.querySelector("button");
@@ -473,7 +537,7 @@ function setUpPublish(line) {
 
   async function publish() {
     const { url, event, body } = request();
-    const headers = { "content-type": "application/json" };
+    const headers = { ...(await account.headers()), "content-type": "application/json" };
     if (url.searchParams.has("volatile")) unanswered = null;
     else headers["idempotency-key"] = keyFor(url, body);
     if (event) addName(line, event);
@@ -529,12 +593,54 @@ function addName(line, name) {
   byId("follow-events").value = line.names.join(", ");
 }
 
+/** The form that signs in, shown when the server asks for it, and the way out. */
+function setUpSignIn(account, openLine) {
+  const form = byId("sign-in");
+  const result = byId("sign-in-result");
+  const button = form.querySelector("button");
+
+  function show({ user, isAsked }) {
+    byId("sign-in-card").hidden = !isAsked;
+    byId("who").hidden = byId("sign-out").hidden = !user;
+    if (user) say("who", `${user.name} (${user.role})`);
+  }
+
+  async function signIn() {
+    const password = byId("sign-in-password");
+    show({ user: await account.signIn(byId("sign-in-name").value, password.value) });
+    password.value = "";
+    showResult(result, "plain", []);
+    openLine();
+  }
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    try {
+      await signIn();
+    } catch (error) {
+      const lines = error instanceof Refused ? await problemLines(error.answer) : ["The server does not answer."];
+      showResult(result, "bad", lines);
+    }
+    button.disabled = false;
+  });
+  byId("sign-out").addEventListener("click", () => {
+    show({});
+    // The page forgets the login at once; where the server does not hear of it, it ends by itself.
+    account.signOut().catch(() => {});
+    openLine();
+  });
+  return () => show({ isAsked: true });
+}
+
 function start() {
   for (const node of document.querySelectorAll("[data-origin]")) node.textContent = location.origin;
   const feed = createFeed();
-  const line = new Line(feed, createFacts());
+  const account = new Account();
+  const askWho = setUpSignIn(account, () => line.reopen());
+  const line = new Line(account, feed, createFacts(), askWho);
   setUpFollow(line, feed);
-  setUpPublish(line);
+  setUpPublish(account, line);
   byId("clear").addEventListener("click", feed.clear);
   byId("drop").addEventListener("click", () => line.toggle());
   line.follow([], false);

@@ -56,6 +56,7 @@ fn table() -> Vec<Operation> {
     use Access::{Administer, Anyone, Listen, Public, Publish, SignedIn, View, Watch};
     let operations = [
         read("/", Public, page::index),
+        read("/account.js", Public, page::account_script),
         read("/app.js", Public, page::script),
         read("/style.css", Public, page::style),
         read("/setup", Public, page::setup),

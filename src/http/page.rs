@@ -17,6 +17,11 @@ pub async fn script() -> HttpResponse {
     asset("text/javascript; charset=utf-8", include_str!("../../web/app.js"))
 }
 
+/// `GET /account.js`.
+pub async fn account_script() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("../../web/account.js"))
+}
+
 /// `GET /style.css`.
 pub async fn style() -> HttpResponse {
     asset("text/css; charset=utf-8", include_str!("../../web/style.css"))

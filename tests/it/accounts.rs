@@ -13,7 +13,7 @@ use crate::support::{PATIENCE, Santral, post_json};
 /// Anybody may register.
 const OPEN_REGISTRATION: &[(&str, &str)] = &[("SANTRAL_REGISTRATION", "open")];
 
-const PASSWORD: &str = "kiraz-Tren-42-mavi";
+pub(crate) const PASSWORD: &str = "kiraz-Tren-42-mavi";
 const OTHER_PASSWORD: &str = "limon-Vapur-17-yeşil";
 
 /// Within which a stream must have ended whose right was taken back; generous for a busy machine.
@@ -21,7 +21,7 @@ const END_OF_STREAM: Duration = Duration::from_secs(5);
 
 impl Santral {
     /// Creates the admin `root` and signs in.
-    fn set_up(&mut self) -> Value {
+    pub(crate) fn set_up(&mut self) -> Value {
         let body = json!({"token": self.setup_token(), "name": "root", "password": PASSWORD});
         let response = self.post("/api/setup", &body.to_string());
         assert_eq!(response.status, 201, "{response:?}");

@@ -5,6 +5,7 @@
 use santral_testkit::fault_proxy::{Cut, Fault, FaultProxy};
 use serde_json::{Value, json};
 
+use crate::accounts::PASSWORD;
 use crate::support::{PATIENCE, Santral, deadline, post_json};
 use page::{Page, RECONNECT_PATIENCE, Shown};
 
@@ -206,6 +207,41 @@ fn a_draining_server_says_bye_and_the_browser_comes_back() {
     assert_whole(&page.wait_for_data("2", PATIENCE), &ids);
 }
 
+/// AUTH-9: an EventSource cannot send headers, so each stream has a ticket of its own.
+#[test]
+fn a_closed_server_asks_who_listens_and_reconnecting_needs_no_further_password() {
+    let mut santral = Santral::start_with(&[("SANTRAL_OPEN", "false")]);
+    let admin = santral.set_up();
+    let proxy = FaultProxy::start(santral.address).expect("loopback has a free port");
+    let Some(page) = Page::open_until(proxy.address(), "ended") else { return };
+    page.wait_for_text("#resume", "401 unauthorized");
+    sign_in(&page, "root", "a wrong password");
+    page.wait_for_text("#sign-in-result", "401 bad_credentials");
+    sign_in(&page, "root", PASSWORD);
+    page.wait_for_state("live", PATIENCE);
+    assert_eq!(page.browser.text("#who"), "root (admin)");
+    let said = publish_from(&page, "", "", "0");
+    assert!(said.contains("Published as"), "{said}");
+    page.wait_for_data("0", PATIENCE);
+
+    proxy.set_fault(Fault::Cut(Cut::Reset));
+    page.wait_for_state("reconnecting", PATIENCE);
+    let authorization = format!("Bearer {}", admin["accessToken"].as_str().unwrap_or_default());
+    let request = post_json("/api/broadcast", "1").header("Authorization", &authorization);
+    let published = request.send(santral.address, PATIENCE).expect("the server answers");
+    assert_eq!(published.status, 200, "{published:?}");
+    proxy.heal();
+    page.wait_for_data("1", RECONNECT_PATIENCE);
+    page.wait_for_text("#resume", "1 message recovered.");
+    assert_eq!(page.data(), ["0", "1"]);
+
+    page.browser.click("#sign-out");
+    page.wait_for_state("ended", PATIENCE);
+    page.wait_for_text("#sign-in-title", "Sign in");
+    assert_eq!(page.browser.text("#who"), "");
+    assert_eq!(page.browser.run(UNLABELLED_SCRIPT, &[]), json!([]));
+}
+
 #[test]
 fn the_policy_forbids_inline_script_and_the_page_needs_none() {
     let santral = Santral::start();
@@ -228,6 +264,12 @@ fn the_policy_forbids_inline_script_and_the_page_needs_none() {
     let directives: Vec<_> = violations.iter().filter_map(|body| body["effectiveDirective"].as_str()).collect();
     assert_eq!(directives, ["script-src-elem", "style-src-attr"]);
     assert_eq!(page.browser.run("return window.pwned ?? null", &[]), Value::Null);
+}
+
+fn sign_in(page: &Page, name: &str, password: &str) {
+    page.browser.fill("#sign-in-name", name);
+    page.browser.fill("#sign-in-password", password);
+    page.browser.click("#sign-in button");
 }
 
 /// Publishes through the form and returns what it then says.

@@ -28,10 +28,15 @@ pub(crate) struct Shown {
 impl Page {
     /// Opens the page of the server at `address` and waits until it is live; `None` without a browser.
     pub(crate) fn open(address: SocketAddr) -> Option<Self> {
+        Self::open_until(address, "live")
+    }
+
+    /// Opens the page and waits for this state; `None` without a browser.
+    pub(crate) fn open_until(address: SocketAddr, state: &str) -> Option<Self> {
         let browser = Browser::start()?;
         browser.open(&format!("http://{address}/"));
         let page = Self { browser };
-        page.wait_for_state("live", PATIENCE);
+        page.wait_for_state(state, PATIENCE);
         Some(page)
     }
 
