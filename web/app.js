@@ -602,7 +602,7 @@ function setUpSignIn(account, openLine) {
   function show({ user, isAsked }) {
     byId("sign-in-card").hidden = !isAsked;
     byId("who").hidden = byId("sign-out").hidden = !user;
-    if (user) say("who", `${user.name} (${user.role})`);
+    say("who", user ? `${user.name} (${user.role})` : "");
   }
 
   async function signIn() {
