@@ -92,7 +92,7 @@ impl BodyText {
     /// # Errors
     /// [`ApiError::InvalidJson`] says where and why.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        serde_json::from_str(&self.0).map_err(|error| ApiError::InvalidJson(error.to_string()))
+        serde_json::from_str(&self.0).map_err(|error| ApiError::InvalidJson(what_is_wrong(&error)))
     }
 
     /// Parses the text, which must be an object.
@@ -104,15 +104,41 @@ impl BodyText {
     }
 }
 
-/// Parses an object: serde alone would take an array of the fields' values as well.
+/// Parses an object: serde alone would take an array of the fields' values as well, and a string for the
+/// name of a variant.
 ///
 /// # Errors
 /// Where and why, for people.
 pub fn parse_object<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    if text.trim_start().starts_with('[') {
-        return Err("expected an object, found an array".to_owned());
+    let found = match text.trim_start().chars().next() {
+        Some('[') => Some("an array"),
+        Some('"') => Some("a string"),
+        _ => None,
+    };
+    if let Some(found) = found {
+        return Err(format!("expected an object, found {found}"));
     }
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    serde_json::from_str(text).map_err(|error| what_is_wrong(&error))
+}
+
+/// Where the text is not what it should be, and why, without repeating a value: it may be a password that
+/// stands where an object should. The names of fields and variants stay.
+#[must_use]
+pub fn what_is_wrong(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let Some(kind_start) = ["invalid type: ", "invalid value: "].iter().find_map(|words| after(&text, words)) else {
+        return text;
+    };
+    // The value is quoted behind its kind; what was expected is our own text, so the last such words are it.
+    let value_start = text[kind_start..].find(['"', '`']).map(|index| kind_start + index);
+    match (value_start, text.rfind(", expected ")) {
+        (Some(start), Some(end)) if start < end => format!("{}{}", text[..start].trim_end(), &text[end..]),
+        _ => text,
+    }
+}
+
+fn after(text: &str, words: &str) -> Option<usize> {
+    text.find(words).map(|index| index + words.len())
 }
 
 async fn collect(mut payload: web::Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
@@ -132,4 +158,42 @@ fn is_json(request: &HttpRequest) -> bool {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Login {
+        #[expect(dead_code, reason = "only its type is of interest")]
+        password: String,
+        #[expect(dead_code, reason = "only its type is of interest")]
+        tries: Option<u32>,
+    }
+
+    #[test]
+    fn no_value_is_repeated() {
+        for (text, told) in [
+            (r#""hunter2""#, "expected an object, found a string"),
+            (r#"["hunter2"]"#, "expected an object, found an array"),
+            ("31337", "invalid type: integer, expected struct Login at line 1 column 5"),
+            (r#"{"tries":"hunter2\", expected \" `x`"}"#, "invalid type: string, expected u32 at line 1 column 37"),
+            (r#"{"password":31337}"#, "invalid type: integer, expected a string at line 1 column 17"),
+            (r#"{"password":-3133.7}"#, "invalid type: floating point, expected a string at line 1 column 19"),
+            (r#"{"password":true}"#, "invalid type: boolean, expected a string at line 1 column 16"),
+            (r#"{"password":["hunter2"]}"#, "invalid type: sequence, expected a string at line 1 column 12"),
+            (
+                r#"{"passwort":"hunter2"}"#,
+                "unknown field `passwort`, expected `password` or `tries` at line 1 column 11",
+            ),
+            ("{}", "missing field `password` at line 1 column 2"),
+            (r#"{"password":"hunter2\x"}"#, "invalid escape at line 1 column 22"),
+        ] {
+            assert_eq!(parse_object::<Login>(text).expect_err("it is wrong"), told, "{text}");
+        }
+    }
 }

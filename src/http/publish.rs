@@ -103,5 +103,5 @@ fn parse_items(body: &BodyText) -> Result<(Vec<PublishItem>, bool), ApiError> {
 }
 
 fn invalid(error: &serde_json::Error) -> ApiError {
-    ApiError::InvalidJson(error.to_string())
+    ApiError::InvalidJson(body::what_is_wrong(error))
 }
