@@ -22,6 +22,7 @@ use super::events;
 use super::problem::ApiError;
 use super::query::{self, Credentials};
 use super::request_id::RequestId;
+use super::shown_path::shown_path;
 use crate::auth::{AuthError, Presented, Principal};
 use crate::config::LiveConfig;
 use crate::hub::Hub;
@@ -171,7 +172,7 @@ impl Gate {
             level: EventType::AccessRefused.level(),
             kind: EventType::AccessRefused,
             actor: None,
-            message: format!("{} {}: {error}", request.method(), request.path()),
+            message: format!("{} {}: {error}", request.method(), shown_path(request)),
             details_json: None,
             request_id: RequestId::of(request),
         });

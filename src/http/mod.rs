@@ -23,6 +23,7 @@ pub mod query;
 pub mod request_id;
 pub mod sessions;
 pub mod settings;
+pub mod shown_path;
 pub mod stats;
 pub mod tickets;
 pub mod users;

@@ -9,6 +9,8 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
 
+use super::shown_path::shown_path;
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Random characters in front of each id: tell the requests of different runs and nodes apart.
@@ -47,8 +49,8 @@ pub async fn stamp(
     let mut response = next.call(request).await?;
     if let Ok(id) = id {
         if response.status().is_server_error() {
-            log::warn!(request:? = id, status = response.status().as_u16(), path = response.request().path();
-                "request failed");
+            let path = shown_path(response.request());
+            log::warn!(request:? = id, status = response.status().as_u16(), path = &*path; "request failed");
         }
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
