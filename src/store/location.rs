@@ -44,6 +44,8 @@ impl fmt::Display for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(formatter, "sqlite:{}", path.display()),
+            // Where the password ends is anybody's guess.
+            Self::Postgres(url) if stray_secret(url).is_some() => formatter.write_str("postgres://…"),
             Self::Postgres(url) => {
                 let (shown, _) = url.split_once('?').unwrap_or((url, ""));
                 match user_info(shown).and_then(|text| text.split_once(':')) {
@@ -76,8 +78,24 @@ fn secrets(url: &str) -> Vec<&str> {
     let inline = users.filter_map(|user| user.split_once(':')).map(|(_, secret)| secret);
     let (_, query) = url.split_once('?').unwrap_or((url, ""));
     let named = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| name.contains("password"));
-    inline.chain(named.map(|(_, secret)| secret)).filter(|secret| !secret.is_empty()).collect()
+    let found = inline.chain(named.map(|(_, secret)| secret)).filter(|secret| !secret.is_empty());
+    // libpq quotes the part at which it stumbled.
+    let pieces = stray_secret(url).into_iter().flat_map(|stray| {
+        std::iter::once(stray).chain(stray.split(['/', '?', '&', '@']).filter(|piece| piece.len() >= PIECE_BYTES_MIN))
+    });
+    pieces.chain(found).collect()
 }
+
+/// What may be a password that nobody encoded: a URL has no `@` behind its authority (RFC 3986, section 3.2).
+fn stray_secret(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let end = rest.rfind('@')?;
+    let start = rest.find(':').map_or(0, |colon| colon + 1);
+    (rest.find(['/', '?']).is_some_and(|slash| slash < end) && start < end).then(|| &rest[start..end])
+}
+
+/// Shorter pieces of a password could stand anywhere.
+const PIECE_BYTES_MIN: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -108,6 +126,14 @@ mod tests {
                 assert!(!text.contains("hunter2"), "{text}");
                 assert!(text.contains("db"), "{text}");
             }
+        }
+        for url in
+            ["postgres://ada:xyz/b@c?hunter2@db/x", "postgres://ada:xyz@b?hunter2@db", "postgres://ada:hunter2/@db"]
+        {
+            let location = Location::parse(url).expect("a URL of PostgreSQL");
+            let said = location.redact("missing \"=\" in parameter: \"hunter2@db/x\"");
+            assert_eq!(said, "missing \"=\" in parameter: \"…@db/x\"");
+            assert_eq!(location.to_string(), "postgres://…");
         }
     }
 }
