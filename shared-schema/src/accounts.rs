@@ -65,7 +65,7 @@ pub struct PasswordChange {
     /// The present password.
     pub current: String,
     /// The next one.
-    #[schema(min_length = 8, max_length = 128)]
+    #[schema(min_length = 8, max_length = 128, examples("violet-anchor-9-paper"))]
     pub new: String,
 }
 
@@ -78,7 +78,7 @@ pub struct SetupRequest {
     /// The name of the first admin.
     pub name: String,
     /// Their password.
-    #[schema(min_length = 8, max_length = 128)]
+    #[schema(min_length = 8, max_length = 128, examples("violet-anchor-9-paper"))]
     pub password: String,
 }
 
@@ -169,7 +169,7 @@ pub struct NewAccount {
     /// What the user will sign in with.
     pub name: String,
     /// The first password.
-    #[schema(min_length = 8, max_length = 128)]
+    #[schema(min_length = 8, max_length = 128, examples("violet-anchor-9-paper"))]
     pub password: String,
     /// What the user may do in general; `user` if it is left out.
     #[serde(default)]
@@ -192,7 +192,7 @@ pub struct AccountChange {
     /// Another password.
     #[serde(default)]
     #[ts(optional)]
-    #[schema(min_length = 8, max_length = 128)]
+    #[schema(min_length = 8, max_length = 128, examples("violet-anchor-9-paper"))]
     pub password: Option<String>,
 }
 

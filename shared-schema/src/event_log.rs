@@ -1,9 +1,13 @@
 //! The event log: what happened, for the operator.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use ts_rs::TS;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// How much an event matters, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS, ToSchema)]
@@ -20,7 +24,7 @@ pub enum EventLevel {
 macro_rules! event_types {
     ($($(#[doc = $doc:literal])+ $kind:ident = $name:literal, $level:ident;)+) => {
         /// What kind of thing happened. Types are added, never renamed.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
         pub enum EventType {
             $($(#[doc = $doc])+ #[serde(rename = $name)] $kind,)+
         }
@@ -97,6 +101,23 @@ event_types! {
     ServerStarted = "server.started", Info;
     /// The server began to stop.
     ServerStopping = "server.stopping", Info;
+}
+
+/// By hand, since utoipa does not see names that a macro gives.
+impl PartialSchema for EventType {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Self::ALL.iter().map(|kind| kind.name())))
+            .description(Some("What kind of thing happened. Types are added, never renamed."));
+        text.into()
+    }
+}
+
+impl ToSchema for EventType {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("EventType")
+    }
 }
 
 impl EventType {

@@ -144,6 +144,7 @@ pub struct FixedLimit {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SettingChange {
     /// The setting's name.
+    #[schema(examples("heartbeat"))]
     pub key: String,
     /// Its new value. The text that a flag would take is understood too: `"1000"` for `1000`.
     #[ts(type = "SettingValue")]

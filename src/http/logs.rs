@@ -26,7 +26,7 @@ use super::problem::ApiError;
 use super::query;
 use crate::auth::Principal;
 use crate::service::Refusal;
-use crate::service::event_log::filter::{EventFilter, FilterText};
+use crate::service::event_log::filter::{EventFilter, FilterText, parse_id};
 use crate::service::event_log::follow::Follower;
 use crate::service::event_log::{EventLog, Export};
 
@@ -164,8 +164,9 @@ pub async fn follow(
     let filter = query.filter()?;
     // The header is what the browser itself has seen last, so it wins over the page's own URL.
     let header = request.headers().get("Last-Event-ID").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
-    let after = header.or(query.last_event_id);
-    let follower = log.follow(filter, after.as_deref()).await?;
+    let [header, query] = [header, query.last_event_id].map(|id| id.as_deref().map(parse_id).transpose());
+    let after = header?.or(query?);
+    let follower = log.follow(filter, after).await?;
     let stream = LogStream {
         follower,
         principal: principal.into_inner(),

@@ -158,9 +158,8 @@ impl EventLog {
     /// Follows the log: what comes behind the event `after`, or from now on.
     ///
     /// # Errors
-    /// [`Refusal`]: an id that was not given by us, no place, or a server that is about to stop.
-    pub async fn follow(self: &Arc<Self>, filter: EventFilter, after: Option<&str>) -> Result<Follower, Refusal> {
-        let after = after.map(filter::parse_id).transpose()?;
+    /// [`Refusal`]: no place, or a server that is about to stop.
+    pub async fn follow(self: &Arc<Self>, filter: EventFilter, after: Option<i64>) -> Result<Follower, Refusal> {
         if *self.has_ended.borrow() {
             return Err(Refusal::Draining);
         }

@@ -105,6 +105,8 @@ fn what_no_event_can_match_is_refused() {
     }
     assert_refused(&santral.get("/api/logs/export?format=xml"), "invalid_query");
     assert_refused(&santral.get("/api/logs/stream?lastEventId=x"), "invalid_query");
+    let with_header = Request::get("/api/logs/stream?lastEventId=x").header("Last-Event-ID", "1");
+    assert_refused(&send(&santral, &with_header), "invalid_query");
     assert_refused(&clear(&santral, "?before=x"), "invalid_query");
     assert_refused(&clear(&santral, "?from=2000-01-01T00:00:00Z"), "invalid_query");
 }
@@ -151,6 +153,15 @@ fn following_the_log_is_no_event() {
         assert_eq!(json(&seen.data)["type"], "event_log.cleared");
         assert_eq!(seen.last_event_id, (before[0] + 1).to_string(), "nothing came between");
     }
+}
+
+#[test]
+fn a_silent_stream_pings_as_often_as_the_setting_says() {
+    // Without the setting, this test would give up first.
+    let santral = Santral::start_with(&[("SANTRAL_HEARTBEAT", "1s")]);
+    let path = "/api/logs/stream?type=event_log.lost";
+    let mut follower = SseClient::open(santral.address, path, &[], PATIENCE).expect("the stream opens");
+    follower.wait_for(|event| event.event_type == "ping", deadline()).expect("a ping comes");
 }
 
 #[test]

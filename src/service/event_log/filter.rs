@@ -90,7 +90,7 @@ impl EventFilter {
 ///
 /// # Errors
 /// [`Refusal::EventFilter`].
-pub(super) fn parse_id(text: &str) -> Result<i64, Refusal> {
+pub fn parse_id(text: &str) -> Result<i64, Refusal> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let id = text.parse().ok().filter(|_| is_number);
     id.ok_or_else(|| refused(format!("{text:?} is no id of an event")))

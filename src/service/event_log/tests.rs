@@ -162,7 +162,7 @@ async fn a_follower_goes_on_behind_its_last_event_and_misses_none_however_slow()
     let (before, behind) = all.split_at(700);
     before.iter().for_each(|message| log.record(event(message)));
     eventually("they are stored", || rows.messages().len() == before.len());
-    let mut follower = log.follow(EventFilter::default(), Some("10")).await.expect("there is room");
+    let mut follower = log.follow(EventFilter::default(), Some(10)).await.expect("there is room");
     let mut seen = take(&mut follower, 5).await;
     // It does not look while more comes than is kept for it.
     behind.iter().for_each(|message| log.record(event(message)));
