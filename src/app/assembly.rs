@@ -99,6 +99,7 @@ pub fn assemble(
         }),
     };
     let accounts = Arc::new(Accounts::open(records.accounts(), accounts_options(&config), hooks)?);
+    configure_accounts(&accounts, &config);
     let openness = Arc::new(Openness::new(Arc::clone(live), Arc::clone(&accounts)));
     let blocks = Arc::new(Blocks::open(records.accounts(), Hub::wall_clock())?);
     let edge = Edge::new(EdgeOptions::from(&**config));
