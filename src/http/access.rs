@@ -130,20 +130,26 @@ impl Gate {
         self.accounts.authenticator.authenticate(&presented, now).map_err(Refusal::Token)
     }
 
-    /// Whether somebody who was admitted a moment ago still is. A revocation or a block looks for open
-    /// streams once; a stream that is opened at the same moment asks here after it is open, so one of
-    /// both finds the other.
+    /// Why somebody who was admitted before is no longer. A revocation or a block looks for open streams
+    /// once; a stream that is opened at the same moment asks here after it is open, so one of both finds
+    /// the other.
     #[must_use]
-    pub fn still_admits(&self, principal: &Principal, address: IpAddr) -> bool {
+    pub fn objection(&self, principal: &Principal, address: IpAddr) -> Option<DisconnectReason> {
         let now = Hub::wall_clock();
+        if principal.expires_at.is_some_and(|end| end <= now) {
+            return Some(DisconnectReason::TokenExpired);
+        }
         // What everybody may while the server is open, nobody may once it is closed.
         let was_everybody = principal.name.is_empty() && principal.role != Role::Anonymous;
-        let is_over = principal.expires_at.is_some_and(|end| end <= now)
-            || (was_everybody && !self.openness.is_open())
-            || self.accounts.authenticator.is_revoked(principal);
+        if was_everybody && !self.openness.is_open() {
+            return Some(DisconnectReason::RightsChanged);
+        }
+        if self.accounts.authenticator.is_revoked(principal) {
+            return Some(DisconnectReason::SignedOut);
+        }
         let is_operator = matches!(principal.role, Role::Viewer | Role::Admin);
-        let is_blocked = || !is_operator && self.blocks.until(principal.user.as_ref(), address, now).is_some();
-        !(is_over || is_blocked())
+        let is_blocked = !is_operator && self.blocks.until(principal.user.as_ref(), address, now).is_some();
+        is_blocked.then_some(DisconnectReason::Blocked)
     }
 
     fn check(&self, access: Access, request: &HttpRequest) -> Result<Principal, ApiError> {

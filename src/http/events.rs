@@ -179,7 +179,9 @@ async fn open(
     let order = StreamOrder::parse(wanted, principal)?;
     let peer = peer::of(request);
     match streams::open(shard, principal, &peer, order).await {
-        Ok(opening) if gate.still_admits(principal, peer.address.ip) => Ok(sse::respond(request, shard, opening)),
+        Ok(opening) if gate.objection(principal, peer.address.ip).is_none() => {
+            Ok(sse::respond(request, shard, opening))
+        }
         Ok(opening) => {
             streams::give_up(shard, opening);
             Err(ApiError::InvalidToken(None))

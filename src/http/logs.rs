@@ -3,7 +3,6 @@
 mod csv;
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::time::Instant;
 
 use actix_web::http::header;
@@ -20,10 +19,10 @@ use santral_schema::event_log::{EventLevel, EventList, EventsCleared, LoggedEven
 use santral_schema::reason::DisconnectReason;
 
 use super::access::Gate;
-use super::edge::client_address;
 use super::events::StreamEvent;
 use super::problem::ApiError;
 use super::query;
+use super::viewer::{Viewer, goodbye};
 use crate::auth::Principal;
 use crate::service::Refusal;
 use crate::service::event_log::filter::{EventFilter, FilterText, parse_id};
@@ -169,11 +168,8 @@ pub async fn follow(
     let follower = log.follow(filter, after).await?;
     let stream = LogStream {
         follower,
-        principal: principal.into_inner(),
-        gate,
-        address: client_address::of(&request).ip,
+        viewer: Viewer::of(&request, principal.into_inner(), gate),
         written_at: Instant::now(),
-        checked_at: Instant::now(),
         is_over: false,
     };
     let frames = stream::unfold(stream, LogStream::next);
@@ -270,11 +266,8 @@ fn json(event: &LoggedEvent) -> String {
 /// One stream of the event log.
 struct LogStream {
     follower: Follower,
-    principal: Principal,
-    gate: web::Data<Gate>,
-    address: IpAddr,
+    viewer: Viewer,
     written_at: Instant,
-    checked_at: Instant,
     is_over: bool,
 }
 
@@ -282,22 +275,17 @@ impl LogStream {
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         while !self.is_over {
             let next = timeout(EVENT_FOLLOW_CHECK, self.follower.next()).await;
-            if self.checked_at.elapsed() >= EVENT_FOLLOW_CHECK {
-                self.checked_at = Instant::now();
-                if !self.gate.still_admits(&self.principal, self.address) {
-                    return None;
-                }
+            if let Some(farewell) = self.viewer.farewell() {
+                self.is_over = true;
+                return Some((Ok(farewell.into()), self));
             }
             let frame = match next {
                 Ok(Some(event)) => Some(Data::new(json(&event)).id(event.id.to_string()).event("log")),
                 Ok(None) => {
                     self.is_over = true;
-                    self.follower.is_draining().then(goodbye)
+                    self.follower.is_draining().then(|| goodbye(DisconnectReason::Draining))
                 }
-                Err(_) => {
-                    let heartbeat = self.gate.live.load().heartbeat;
-                    (self.written_at.elapsed() >= heartbeat).then(|| Data::new("{}").event("ping"))
-                }
+                Err(_) => (self.written_at.elapsed() >= self.viewer.heartbeat()).then(|| Data::new("{}").event("ping")),
             };
             if let Some(frame) = frame {
                 self.written_at = Instant::now();
@@ -306,10 +294,4 @@ impl LogStream {
         }
         None
     }
-}
-
-/// The server is about to stop.
-fn goodbye() -> Data {
-    let bye = DisconnectReason::Draining.bye(*RETRY_MS.start());
-    Data::new(serde_json::to_string(&bye).expect("a bye has string keys and no failing serializer")).event("bye")
 }

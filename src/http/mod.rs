@@ -27,6 +27,7 @@ pub mod shown_path;
 pub mod stats;
 pub mod tickets;
 pub mod users;
+pub mod viewer;
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! `GET /api/stats`, `GET /api/stats/stream` and `GET /metrics`: how the server does.
 
 use std::convert::Infallible;
+use std::rc::Rc;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
@@ -11,10 +12,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::access::Gate;
-use super::edge::client_address;
 use super::events::StreamEvent;
 use super::problem::ApiError;
 use super::query;
+use super::viewer::Viewer;
 use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
 use crate::service::stats;
@@ -62,7 +63,8 @@ pub async fn get(request: HttpRequest, shard: web::Data<LocalShard>) -> Result<H
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(stats))
 }
 
-/// `GET /api/stats/stream`: `event: stats` once a second until the server begins to stop.
+/// `GET /api/stats/stream`: `event: stats` once a second until the server begins to stop,
+/// or a `bye` when the caller may no longer follow.
 ///
 /// # Errors
 /// [`ApiError`].
@@ -86,14 +88,15 @@ pub async fn follow(
 ) -> Result<impl Responder, ApiError> {
     let query: StreamQuery = query::parse(&request)?;
     let follower = stats::follow(shard.hub(), query.ring)?;
-    let address = client_address::of(&request).ip;
-    let events = stream::unfold(follower, move |mut follower| {
-        // Asked for each event, so once a second.
-        let is_admitted = gate.still_admits(&caller, address);
+    let viewer = Rc::new(Viewer::of(&request, caller.into_inner(), gate));
+    let events = stream::unfold((follower, false), move |(mut follower, is_over)| {
+        let viewer = Rc::clone(&viewer);
         async move {
-            let event = follower.next().await.filter(|_| is_admitted)?;
-            let data = Data::new(&*event.json).event(event.name);
-            Some((Ok::<_, Infallible>(Event::Data(data)), follower))
+            let event = if is_over { None } else { follower.next().await }?;
+            let farewell = viewer.farewell();
+            let is_over = farewell.is_some();
+            let data = farewell.unwrap_or_else(|| Data::new(&*event.json).event(event.name));
+            Some((Ok::<_, Infallible>(Event::Data(data)), (follower, is_over)))
         }
     });
     Ok(Sse::from_stream(events).customize().insert_header(("X-Accel-Buffering", "no")))

@@ -123,7 +123,7 @@ fn the_table_of_event_types_is_fresh() {
         is stored.\n\n\
         | | |\n|---|---|\n\
         | `GET /api/logs` | newest first; `cursor` and `limit` as everywhere |\n\
-        | `GET /api/logs/stream` | Server-Sent Events: `event: log` with the event's id, behind `Last-Event-ID` or `lastEventId` or from now on; `ping` after as much silence as the setting `heartbeat` allows, `bye` when the server stops |\n\
+        | `GET /api/logs/stream` | Server-Sent Events: `event: log` with the event's id, behind `Last-Event-ID` or `lastEventId` or from now on; `ping` after as much silence as the setting `heartbeat` allows, `bye` when the server stops or the right to follow ends |\n\
         | `GET /api/logs/export?format=ndjson` or `csv` | all there is, oldest first, as a file |\n\
         | `DELETE /api/logs?before=` | deletes what is older than a time, by default everything, and leaves one event that says who did it; minutes for a million, and nobody is held up |\n\n\
         Filters of all but the last: `level` (at least as important), `type` (repeat it, or a list with commas), `actor` (the\n\
