@@ -233,7 +233,7 @@ impl Server {
         self.signal(Signal::CONT)
     }
 
-    /// Waits until it has exited.
+    /// Waits until it has exited; then all that it has said is in [`Server::output`].
     ///
     /// # Errors
     /// [`ProcessError::Deadline`].
@@ -241,6 +241,7 @@ impl Server {
         let deadline = Instant::now() + timeout;
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
+                self.await_output();
                 return Ok(status);
             }
             if Instant::now() >= deadline {
@@ -271,14 +272,18 @@ impl Server {
         }
     }
 
+    fn exited(&self, status: ExitStatus) -> ProcessError {
+        self.await_output();
+        ProcessError::Exited { program: self.program.clone(), status, output: self.output() }
+    }
+
     /// The output may trail the exit: the pipes still hold what was said last. A child that
     /// outlives the server keeps them open, so this does not wait for ever.
-    fn exited(&self, status: ExitStatus) -> ProcessError {
+    fn await_output(&self) {
         let lines = self.output.lock();
         let is_open = |lines: &mut Lines| lines.open_streams > 0;
         let waited = self.output.changed.wait_timeout_while(lines, ATTEMPT_TIMEOUT, is_open);
         drop(waited.expect("no reader thread panics while it holds the lock"));
-        ProcessError::Exited { program: self.program.clone(), status, output: self.output() }
     }
 
     fn deadline(&self, what: &'static str, timeout: Duration) -> ProcessError {
