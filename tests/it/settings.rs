@@ -5,6 +5,7 @@ use std::thread;
 use santral_testkit::http::{HttpError, Request, Response, SseClient};
 use serde_json::{Value, json};
 
+use crate::faults::node::eventually;
 use crate::support::contract::{next, problem};
 use crate::support::{PATIENCE, Santral, post_json};
 
@@ -180,23 +181,56 @@ fn the_history_comes_in_pages() {
 
 /// Shows SSE-15, SSE-16.
 #[test]
-fn max_connections_below_what_is_there_throws_nobody_out_and_refuses_the_next() {
+fn max_connections_may_change_while_500_clients_are_on() {
     let santral = Santral::start();
-    let mut streams: Vec<SseClient> = (0..10).map(|_| santral.listen("/api/events")).collect();
-    ok(&santral.set("max_connections", &json!(5)));
-    let mut native = SseClient::open(santral.address, "/api/events", &[], PATIENCE).expect("a browser sees no error");
-    assert_eq!(next(&mut native).event_type, "bye");
-    let refused = SseClient::open(santral.address, "/api/events?client=sdk-js", &[], PATIENCE);
-    let Err(HttpError::NotAStream(answer)) = refused else { panic!("a stream was opened: {refused:?}") };
-    assert_eq!((answer.status, problem(&answer).as_str()), (503, "too_many_connections"));
-    santral.broadcast("1");
-    for stream in &mut streams {
-        assert_eq!(next(stream).data, "1");
+    let mut streams: Vec<SseClient> = (0..500).map(|_| santral.listen("/api/events")).collect();
+    let refuses_the_next = || {
+        let mut native = SseClient::open(santral.address, "/api/events", &[NATIVE], PATIENCE).expect("it is no error");
+        let bye = next(&mut native);
+        assert_eq!(bye.event_type, "bye");
+        assert!(bye.data.contains("limit_reached") && native.retry_ms().is_some_and(|wait| wait >= 15_000), "{bye:?}");
+        let refused = SseClient::open(santral.address, "/api/events?client=sdk-js", &[], PATIENCE);
+        let Err(HttpError::NotAStream(answer)) = refused else { panic!("a stream was opened: {refused:?}") };
+        assert_eq!((answer.status, problem(&answer).as_str()), (503, "too_many_connections"));
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    };
+    let count = || ok(&santral.get("/health"))["streams"].as_u64();
+    // Just what there is, less, and much less: the next is refused, and nobody is thrown out.
+    for limit in [500, 499, 5] {
+        ok(&santral.set("max_connections", &json!(limit)));
+        refuses_the_next();
+        assert_eq!(count(), Some(500));
+        santral.broadcast(&limit.to_string());
+        for stream in &mut streams {
+            assert_eq!(next(stream).data, limit.to_string());
+        }
     }
-    ok(&santral.set("max_connections", &json!(11)));
+    // Room for one more, and for no other.
+    ok(&santral.set("max_connections", &json!(501)));
     streams.push(santral.listen("/api/events?client=sdk-js"));
-    assert_eq!(ok(&santral.get("/health"))["streams"], 11);
+    refuses_the_next();
+    ok(&santral.set("max_connections", &json!(502)));
+    streams.push(santral.listen_with("/api/events", &[NATIVE]));
+    refuses_the_next();
+    // Who leaves makes no room as long as there are more than the limit.
+    ok(&santral.set("max_connections", &json!(400)));
+    streams.truncate(401);
+    eventually("they have left", || (count() == Some(401)).then_some(()));
+    refuses_the_next();
+    streams.truncate(399);
+    eventually("they have left", || (count() == Some(399)).then_some(()));
+    streams.push(santral.listen("/api/events"));
+    refuses_the_next();
+    ok(&santral.unset("max_connections"));
+    streams.extend((0..10).map(|_| santral.listen("/api/events")));
+    santral.broadcast(r#""all""#);
+    for stream in &mut streams {
+        assert_eq!(next(stream).data, r#""all""#);
+    }
 }
+
+/// How a browser's EventSource asks.
+const NATIVE: (&str, &str) = ("Accept", "text/event-stream");
 
 #[test]
 fn an_operator_gets_back_in_without_what_is_stored() {

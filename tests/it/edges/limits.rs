@@ -68,6 +68,51 @@ fn streams_with_forged_addresses_share_one_limit() {
     eventually("there is room again", || open(&santral, "Via", "x").ok());
 }
 
+/// Shows EDG-4, EDG-5. All at once, each still open while the others ask.
+#[test]
+fn five_thousand_connections_with_forged_addresses_share_one_limit() {
+    let settings = [
+        NOBODY_SPARED,
+        ("SANTRAL_CONNECTIONS_PER_ADDRESS", "100"),
+        ("SANTRAL_RATE_PER_ADDRESS", "1000000"),
+        ("SANTRAL_RATE_BURST_PER_ADDRESS", "1000000"),
+    ];
+    let santral = Santral::start_with(&settings);
+    // Other tests run beside this one.
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let forgers = FORGERS.min(usize::try_from(files / 4).expect("a number of files"));
+    let mut connections: Vec<TcpStream> = (0..forgers)
+        .map(|number| {
+            let mut stream = from([127, 0, 0, 1], santral.address);
+            let client = format!("{}.{}.{}.{}", 11 + number % 200, number / 200, number % 250, number % 241);
+            let forged = HEADERS.map(|name| match name {
+                "Forwarded" => format!("{name}: for={client}\r\n"),
+                _ => format!("{name}: {client}\r\n"),
+            });
+            let head = format!("GET /api/events?client=test HTTP/1.1\r\nHost: x\r\n{}\r\n", forged.concat());
+            // A server that refuses may have closed already.
+            let _ = stream.write_all(head.as_bytes());
+            stream
+        })
+        .collect();
+    let mut statuses = std::collections::BTreeMap::<String, usize>::new();
+    for stream in &mut connections {
+        let mut start = [0; 12];
+        let read = stream.read_exact(&mut start);
+        let status = read.map_or_else(|error| error.kind().to_string(), |()| String::from_utf8_lossy(&start).into());
+        *statuses.entry(status).or_default() += 1;
+    }
+    assert_eq!(statuses.get("HTTP/1.1 200"), Some(&100), "{statuses:?}");
+    assert_eq!(statuses.get("HTTP/1.1 429"), Some(&(forgers - 100)), "{statuses:?}");
+    let elsewhere = ask(from([127, 0, 0, 2], santral.address), "GET /api/events?client=test");
+    assert!(elsewhere.starts_with("HTTP/1.1 200"), "{elsewhere}");
+    drop(connections);
+    eventually("there is room again", || open(&santral, "Via", "x").ok());
+}
+
+/// As many descriptors are needed here, and as many again in the server; with fewer there are fewer forgers.
+const FORGERS: usize = 5_000;
+
 /// Shows EDG-4, EDG-5.
 #[test]
 fn each_client_of_a_trusted_proxy_has_a_limit_of_its_own_whatever_it_claims() {
