@@ -12,6 +12,7 @@ pub mod histogram;
 pub mod http;
 pub mod payload;
 pub mod process;
+pub mod rank_test;
 pub mod report;
 pub mod runs;
 pub mod servers;

@@ -78,6 +78,8 @@ enum Commands {
     Operator,
     /// Everything above.
     All,
+    /// Whether the time of a sign-in tells that an account exists; no part of `all`, since it is no benchmark.
+    LoginTiming,
     /// The floor server.
     #[command(hide = true)]
     Floor {
@@ -125,6 +127,7 @@ fn execute(cli: Cli) -> Result<bool> {
         }
         Commands::All => run_all(&prepare(&cli)?)?,
         Commands::Sustained => run_one(&cli, runs::sustained::run)?,
+        Commands::LoginTiming => run_one(&cli, runs::login_timing::run)?,
         Commands::Idle => run_one(&cli, runs::idle::run)?,
         Commands::Stalled => run_one(&cli, runs::stalled::run)?,
         Commands::RestLatency => run_one(&cli, runs::rest_latency::run)?,

@@ -4,6 +4,7 @@ pub mod connect;
 pub mod fanout;
 pub mod feeds;
 pub mod idle;
+pub mod login_timing;
 pub mod operator;
 pub mod publish;
 pub mod relay;
