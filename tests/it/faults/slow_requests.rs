@@ -1,5 +1,6 @@
 //! Clients that take their time with a request, while others are served.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -88,11 +89,13 @@ fn reader_of_little(address: SocketAddr) -> TcpStream {
     socket.into()
 }
 
+/// Each counts once, however many descriptors it has: every runtime keeps one of the socket that tells
+/// of signals, also one that starts late on a busy machine.
 fn open_sockets(node: &Node) -> usize {
     let folder = format!("/proc/{}/fd", node.server.pid());
     let files = std::fs::read_dir(folder).expect("a running process has files").flatten();
-    let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
-    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+    let targets: BTreeSet<_> = files.filter_map(|file| std::fs::read_link(file.path()).ok()).collect();
+    targets.iter().filter(|target| target.to_string_lossy().starts_with("socket:")).count()
 }
 
 /// Sends the start of a request, then its next bytes one by one, until the server has ended the
