@@ -79,7 +79,11 @@ enum Commands {
     /// Everything above.
     All,
     /// Whether the time of a sign-in tells that an account exists; no part of `all`, since it is no benchmark.
-    LoginTiming,
+    LoginTiming {
+        /// Sign-ins of each kind; more find smaller differences.
+        #[arg(long, default_value_t = runs::login_timing::SIGN_INS)]
+        sign_ins: usize,
+    },
     /// The floor server.
     #[command(hide = true)]
     Floor {
@@ -127,7 +131,7 @@ fn execute(cli: Cli) -> Result<bool> {
         }
         Commands::All => run_all(&prepare(&cli)?)?,
         Commands::Sustained => run_one(&cli, runs::sustained::run)?,
-        Commands::LoginTiming => run_one(&cli, runs::login_timing::run)?,
+        Commands::LoginTiming { sign_ins } => vec![runs::login_timing::run(&prepare(&cli)?, *sign_ins)?],
         Commands::Idle => run_one(&cli, runs::idle::run)?,
         Commands::Stalled => run_one(&cli, runs::stalled::run)?,
         Commands::RestLatency => run_one(&cli, runs::rest_latency::run)?,
