@@ -123,6 +123,56 @@ fn a_refused_change_says_why_and_changes_nothing() {
     assert_eq!(ok(&santral.get("/api/settings/history"))["changes"], json!([]));
 }
 
+/// Every key that may be changed: both ends of its range, one step beyond each, and values of another type.
+#[test]
+fn every_setting_ends_exactly_where_its_range_does() {
+    let santral = Santral::start();
+    let list = ok(&santral.get("/api/settings"));
+    let settings = list["settings"].as_array().expect("a list");
+    let mut ranges = 0;
+    for item in settings.iter().filter(|item| item["restartNeeded"] == false) {
+        let key = item["key"].as_str().expect("a key has a name");
+        let mut refused = vec![Value::Null, json!({}), json!([{}]), json!([[]]), json!(1.5), json!(-1), json!("a b")];
+        if !item["min"].is_null() {
+            let (low, high) = (number(&item["min"]), number(&item["max"]));
+            refused.extend([json!(low - 1), json!(high + 1), json!((high + 1).to_string()), json!(true), json!("x")]);
+            refused.push(json!(u64::MAX));
+            for end in [low, high] {
+                let taken = ok(&santral.set(key, &json!(end)));
+                assert_eq!(number(&taken["value"]), end, "{key}: {taken}");
+            }
+            ranges += 1;
+        }
+        let before = santral.setting(key);
+        for value in refused {
+            let answer = santral.set(key, &value);
+            assert_eq!(
+                (answer.status, problem(&answer).as_str()),
+                (422, "invalid_setting"),
+                "{key} {value}: {answer:?}"
+            );
+            assert_eq!(santral.setting(key), before, "{key} {value}");
+        }
+        ok(&santral.unset(key));
+    }
+    assert!(ranges > 15, "{ranges} keys have a range");
+    assert_eq!(ok(&santral.get("/api/settings"))["settings"], list["settings"], "all is as it was");
+}
+
+/// A number, or the seconds of a span.
+fn number(value: &Value) -> i64 {
+    let Some(text) = value.as_str() else { return value.as_i64().expect("a number") };
+    let (digits, unit) = text.split_at(text.len() - 1);
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => panic!("{text} is no span"),
+    };
+    digits.parse::<i64>().expect("a span has a number") * unit
+}
+
 #[test]
 fn the_ends_of_a_range_are_taken_as_number_and_as_text() {
     let santral = Santral::start();
