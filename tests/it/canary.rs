@@ -15,6 +15,7 @@ use diesel::connection::{Connection, SimpleConnection};
 use diesel::sqlite::SqliteConnection;
 
 use santral_testkit::http::{HttpError, Request, Response, SseClient, send_raw};
+use santral_testkit::postgres::{Postgres, StopMode};
 
 use crate::faults::node::eventually;
 use crate::support::contract::{json, send, text};
@@ -73,10 +74,13 @@ struct Scene {
 
 impl Scene {
     fn start(log_format: &str) -> Self {
-        let mut canaries = Canaries::default();
+        Self::start_with(log_format, Canaries::default(), None)
+    }
+
+    fn start_with(log_format: &str, mut canaries: Canaries, database_url: Option<&str>) -> Self {
         let token_secret = canaries.draw("SANTRAL_TOKEN_SECRET");
         let issuer_secret = canaries.draw("SANTRAL_ISSUER_SECRET");
-        let settings = [
+        let mut settings = vec![
             ("SANTRAL_LOG_LEVEL", "trace"),
             ("SANTRAL_LOG_FORMAT", log_format),
             ("SANTRAL_REGISTRATION", "open"),
@@ -86,6 +90,7 @@ impl Scene {
             ("SANTRAL_TOKEN_SECRET", token_secret.as_str()),
             ("SANTRAL_ISSUER_SECRET", issuer_secret.as_str()),
         ];
+        settings.extend(database_url.map(|url| ("SANTRAL_DATABASE_URL", url)));
         let (santral, admin) = Santral::start_closed(&settings);
         assert!(santral.server.output().to_lowercase().contains("trace"), "everything is logged");
         canaries.add("the setup link", &santral.setup_token());
@@ -325,6 +330,31 @@ fn a_secret_that_is_good_is_seen_nowhere_while_it_is_used() {
     scene.santral.server.terminate(PATIENCE).expect("it stops");
     scene.look_at_output();
     scene.look_at_files();
+    scene.assert_nothing_leaked();
+}
+
+#[test]
+fn the_password_of_the_database_is_seen_nowhere_while_it_works_and_while_it_fails() {
+    let Some(mut postgres) = Postgres::start().expect("PostgreSQL starts") else { return };
+    let mut canaries = Canaries::default();
+    let url = postgres.create_database("canary").expect("PostgreSQL takes a database");
+    // It asks for no password, and is given one all the same.
+    let (user, place) = url.split_once('@').expect("the URL names a user");
+    let url = format!("{user}:{}@{place}", canaries.draw("the password of the database"));
+    let mut scene = Scene::start_with("text", canaries, Some(&url));
+    scene.santral.broadcast("1");
+    scene.wait_for_events();
+    scene.look_at_lists();
+    postgres.stop(StopMode::Immediate).expect("PostgreSQL stops");
+    let failed = scene.santral.ask("POST", "/api/broadcast", Some(&scene.admin.access), Some("2"));
+    assert_eq!(failed.status, 503, "{failed:?}");
+    scene.look_at_answer("the answer to a publish that failed", &failed);
+    let refused = scene.santral.post("/auth/login", &format!(r#"{{"name":"root","password":"{PASSWORD}"}}"#));
+    assert_eq!(refused.status, 503, "{refused:?}");
+    scene.look_at_answer("the answer to a sign-in that failed", &refused);
+    scene.look_at_output();
+    scene.santral.server.terminate(PATIENCE).expect("it stops");
+    scene.look_at_output();
     scene.assert_nothing_leaked();
 }
 
