@@ -3,7 +3,7 @@
 //! A pattern has the grammar of a [`Selector`]: a name, or a prefix with a star behind it. No pattern
 //! reaches into the server's own channels.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::limits::GRANT_PATTERNS_MAX;
 use crate::names::{ChannelName, NameError, Selector};
@@ -87,11 +87,14 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// A right to everything.
+    /// A right to everything: one for all who have it, since on an open server that is every stream.
     #[must_use]
     pub fn all() -> Arc<Self> {
-        let all = Patterns::all();
-        Arc::new(Self { subscribe: all.clone(), publish: all.clone(), presence: all.clone(), rooms: all })
+        static ALL: LazyLock<Arc<Grants>> = LazyLock::new(|| {
+            let all = Patterns::all();
+            Arc::new(Grants { subscribe: all.clone(), publish: all.clone(), presence: all.clone(), rooms: all })
+        });
+        Arc::clone(&ALL)
     }
 }
 

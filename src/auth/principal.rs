@@ -1,6 +1,6 @@
 //! On whose behalf something is done.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use santral_core::entry::{Sender, Timestamp};
 use santral_core::grants::Grants;
@@ -55,8 +55,10 @@ impl Principal {
     /// Somebody who did not say who they are, with these rights.
     #[must_use]
     pub fn anonymous(grants: Arc<Grants>) -> Self {
+        // Shared, since every request of a guest has it and every stream keeps it.
+        static NAMELESS: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
         Self {
-            name: "".into(),
+            name: Arc::clone(&NAMELESS),
             user: None,
             role: Role::Anonymous,
             grants,

@@ -262,7 +262,9 @@ impl Tally {
         let what = match found {
             Err(what) => {
                 self.corrupt += 1;
-                format!("cannot be opened: {what}")
+                // Before all losses: where those are allowed, this is what has to be understood.
+                self.failures.insert(0, CutFailure { cut, seed, what: format!("cannot be opened: {what}") });
+                return;
             }
             Ok(found) => {
                 let lost: Vec<_> = acks.iter().filter(|token| !found.contains(**token)).collect();
