@@ -16,7 +16,7 @@ use super::location::Location;
 use super::pool::{Connector, Link, Links};
 use super::text::BadRows;
 use super::write_gate::WriteGate;
-use super::{accounts, api_keys, blocks, connections, event_logs, logins, settings};
+use super::{accounts, api_keys, blocks, connections, event_logs, logins, settings, sqlite};
 use crate::ports::accounts::{
     AccountStore, ApiKey, Block, Changed, Login, RecentlyRevoked, Refreshed, User, UserChange,
 };
@@ -63,6 +63,16 @@ impl Records {
         Ok(value)
     }
 
+    /// A connection that writes. Whoever comes and goes leaves rows behind; without a bound of its own
+    /// its cache would hold megabytes of them.
+    fn connect(&self) -> Result<Link, Trouble> {
+        let mut link = self.connector.connect()?;
+        if let Database::Sqlite(connection) = &mut link.database {
+            sqlite::keep_few_pages(connection)?;
+        }
+        Ok(link)
+    }
+
     fn write<T>(&self, work: impl FnOnce(&mut Database, &BadRows) -> Result<T, Trouble>) -> Result<T, StoreError> {
         told(&self.writing, self.try_write(work))
     }
@@ -71,7 +81,7 @@ impl Records {
         let mut place = self.link.try_lock_for(STORAGE_BUSY_TIMEOUT).ok_or(Trouble::TurnTimedOut)?;
         // While nothing is written, a server may go and come back, and nobody would know.
         let kept = place.take().and_then(|mut link| self.connector.is_valid(&mut link).ok().map(|()| link));
-        let mut link = kept.map_or_else(|| self.connector.connect(), Ok)?;
+        let mut link = kept.map_or_else(|| self.connect(), Ok)?;
         link.check_files()?;
         let turn = self.gate.enter()?;
         let value = link.database.write(|database| work(database, &self.bad))?;

@@ -61,6 +61,11 @@ pub(super) fn set_durability(connection: &mut SqliteConnection, durability: Dura
     })
 }
 
+/// Keeps fewer pages in memory, for a connection that appends and seldom reads.
+pub(super) fn keep_few_pages(connection: &mut SqliteConnection) -> QueryResult<()> {
+    connection.batch_execute("PRAGMA cache_size = -1024")
+}
+
 /// Looks through the whole file, which takes seconds: only when something hinted at damage.
 pub(super) fn check_integrity(connection: &mut SqliteConnection) -> Result<(), Trouble> {
     let found: IntegrityCheck = diesel::sql_query("PRAGMA quick_check(1)").get_result(connection)?;
