@@ -385,6 +385,10 @@ impl World {
                 (interval.active, interval.allowed_to, interval.closed_uid) = (false, log_head, next_uid);
             }
             view.presence_excused.append(&mut view.presence_due);
+            // A message that has not left yet concerns the client no longer.
+            let facts = &self.facts;
+            let still_due = |uid| facts.message(uid).is_some_and(|fact| view.wants_volatile(fact));
+            self.links[link].expected.retain(|expected| still_due(expected.uid));
         } else {
             host.shard.subscribe(session, vec![selector.clone()], owner.presence).map_err(|error| error.to_string())?;
             owner.selectors.push(selector.clone());
