@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use crate::format::Format;
 use crate::names::{ChannelName, ConnectionId, EventName};
 use crate::position::{Offset, Position};
-use crate::sse;
 
 /// Wall-clock time in microseconds since the Unix epoch, UTC.
 ///
@@ -67,6 +67,7 @@ pub struct Entry {
     publication: Publication,
     raw: OnceLock<Bytes>,
     envelope: OnceLock<Bytes>,
+    json: OnceLock<Bytes>,
 }
 
 impl Entry {
@@ -83,7 +84,7 @@ impl Entry {
     }
 
     fn new(position: Option<Position>, at: Timestamp, publication: Publication) -> Self {
-        Self { position, at, publication, raw: OnceLock::new(), envelope: OnceLock::new() }
+        Self { position, at, publication, raw: OnceLock::new(), envelope: OnceLock::new(), json: OnceLock::new() }
     }
 
     /// Its place in the log; `None` for a volatile message.
@@ -110,15 +111,15 @@ impl Entry {
         &self.publication
     }
 
-    /// The bytes of the SSE frame in one format, made at the first call.
+    /// The bytes of its frame in one format, made at the first call.
     #[must_use]
-    pub fn frame(&self, format: sse::Format) -> &Bytes {
-        match format {
-            sse::Format::Raw => self.raw.get_or_init(|| sse::raw_frame(self.position, &self.publication)),
-            sse::Format::Envelope => {
-                self.envelope.get_or_init(|| sse::envelope_frame(self.position, self.at, &self.publication))
-            }
-        }
+    pub fn frame(&self, format: Format) -> &Bytes {
+        let frame = match format {
+            Format::Raw => &self.raw,
+            Format::Envelope => &self.envelope,
+            Format::Json => &self.json,
+        };
+        frame.get_or_init(|| format.message(self.position, self.at, &self.publication))
     }
 
     /// What the entry costs in memory, roughly, in bytes: the text, its frames and the structure.
@@ -144,9 +145,9 @@ mod tests {
             except: None,
         };
         let entry = Entry::stored(Position::new(Epoch(7), 1), Timestamp(0), publication);
-        for format in [sse::Format::Raw, sse::Format::Envelope] {
+        for format in Format::ALL {
             assert_eq!(entry.frame(format).as_ptr(), entry.frame(format).as_ptr());
         }
-        assert_ne!(entry.frame(sse::Format::Raw), entry.frame(sse::Format::Envelope));
+        assert_ne!(entry.frame(Format::Raw), entry.frame(Format::Envelope));
     }
 }

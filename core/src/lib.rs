@@ -9,9 +9,11 @@
 pub mod client;
 pub mod entry;
 mod feeds;
+pub mod format;
 pub mod grants;
 mod inbox;
 pub mod json;
+pub mod json_line;
 pub mod limits;
 pub mod names;
 pub mod position;

@@ -5,24 +5,50 @@
 //! from the log. So whether a client can be served from memory is a single comparison.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use santral_schema::events::PresenceChange;
+
 use crate::entry::Entry;
+use crate::format::Format;
 use crate::position::Offset;
-use crate::sse::Format;
 
 /// Place in a shard's ring; grows by one per item and is never reused.
 pub(crate) type Seq = u64;
+
+/// A presence change, and its frames.
+#[derive(Debug)]
+pub(crate) struct PresenceNews {
+    change: PresenceChange,
+    frames: [OnceLock<Bytes>; Format::ALL.len()],
+}
+
+impl PresenceNews {
+    /// News of which no frame was made yet.
+    pub(crate) fn new(change: PresenceChange) -> Self {
+        Self { change, frames: Default::default() }
+    }
+
+    /// The bytes in one format, made at the first call (INV-7).
+    fn frame(&self, format: Format) -> &Bytes {
+        self.frames[format as usize].get_or_init(|| format.presence(&self.change))
+    }
+
+    /// What it costs in memory, roughly, in bytes.
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.change.channel.len() + self.change.connection.len()
+    }
+}
 
 /// What a shard passes on.
 #[derive(Debug, Clone)]
 pub(crate) enum Item {
     /// A message, stored or volatile.
     Message(Arc<Entry>),
-    /// Somebody joined or left; the same bytes in every format.
-    Presence(Bytes),
+    /// Somebody joined or left.
+    Presence(Arc<PresenceNews>),
 }
 
 impl Item {
@@ -43,14 +69,14 @@ impl Item {
     pub(crate) fn frame(&self, format: Format) -> &Bytes {
         match self {
             Self::Message(entry) => entry.frame(format),
-            Self::Presence(frame) => frame,
+            Self::Presence(news) => news.frame(format),
         }
     }
 
     fn weight(&self) -> usize {
         match self {
             Self::Message(entry) => entry.weight(),
-            Self::Presence(frame) => frame.len(),
+            Self::Presence(news) => news.weight(),
         }
     }
 }
@@ -152,13 +178,21 @@ impl Ring {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use santral_schema::events::PresenceKind;
+
+    /// A presence item with so many bytes of names.
+    fn presence(bytes: usize) -> Item {
+        let (channel, connection) = ("x".repeat(bytes), String::new());
+        let change = PresenceChange { channel, change: PresenceKind::Joined, user: None, connection };
+        Item::Presence(Arc::new(PresenceNews::new(change)))
+    }
 
     proptest! {
         #[test]
         fn a_ring_agrees_with_a_list(
             items in proptest::collection::vec((0_u64..3, 1_usize..40), 1..100),
             entries_max in 1_usize..10,
-            bytes_max in 1_usize..200,
+            bytes_max in 1_usize..2_000,
         ) {
             let mut ring = Ring::new(5, entries_max, bytes_max);
             // Head behind each item, and its weight.
@@ -168,7 +202,9 @@ mod tests {
             for (advance, weight) in items {
                 // A presence item has no offset; moving the head stands for a stored entry.
                 ring.head += advance;
-                let seq = ring.push(Item::Presence(Bytes::from(vec![b'x'; weight])));
+                let item = presence(weight);
+                let weight = item.weight();
+                let seq = ring.push(item);
                 prop_assert_eq!(seq, all.len() as Seq);
                 all.push((ring.head, weight));
                 while let Some((seq, _)) = ring.pop_excess() {

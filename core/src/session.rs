@@ -8,12 +8,12 @@ use slotmap::new_key_type;
 use crate::client::Client;
 use crate::entry::Entry;
 use crate::feeds::FeedKey;
+use crate::format::Format;
 use crate::inbox::Inbox;
 use crate::limits::REMEMBERED_CONNECTIONS_MAX;
 use crate::names::{ConnectionId, SessionToken};
 use crate::position::Offset;
 use crate::ring::Seq;
-use crate::sse::Format;
 use crate::time::Moment;
 
 new_key_type! {

@@ -17,16 +17,6 @@ use crate::position::Position;
 /// The frame that keeps an idle stream alive: a named event, because comments never reach JavaScript.
 pub const PING: Bytes = Bytes::from_static(b"event: ping\ndata: {}\n\n");
 
-/// How a session wants its messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// `data` is the message itself.
-    #[default]
-    Raw,
-    /// `data` is a JSON object around the message that names channel, position, sender and time.
-    Envelope,
-}
-
 /// The frame of a message in the raw format.
 #[must_use]
 pub fn raw_frame(position: Option<Position>, publication: &Publication) -> Bytes {

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use santral_core::entry::{Entry, Publication, Sender, Timestamp};
+use santral_core::format::Format;
 use santral_core::names::{ChannelName, ConnectionId, EventName, NameError, Selector, SessionToken};
 use santral_core::position::{Epoch, Position};
-use santral_core::sse::Format;
 use santral_schema::grammar;
 use santral_testkit::sse::{Event, Item, Parser};
 use serde_json::value::RawValue;

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use santral_core::entry::{Entry, Publication, Sender, Timestamp};
 use santral_core::names::{ChannelName, ConnectionId, EventName};
 use santral_core::position::Position;
-use santral_core::sse::Format;
+use santral_core::format::Format;
 use santral_testkit::sse::{Event, Item, Parser};
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -191,7 +191,9 @@ impl LocalShard {
             let Some(effect) = effect else { return };
             match effect {
                 Effect::ReadPage(request) => self.read_page(request),
-                Effect::Close { session, farewell } => self.state.borrow_mut().links.close(session, &farewell),
+                Effect::Close { session, farewell, reason: _ } => {
+                    self.state.borrow_mut().links.close(session, &farewell);
+                }
                 Effect::Presence(notice) => self.spread_presence(notice),
                 Effect::ConnectionEnded { connection, client, reason } => {
                     log_end(connection, reason);

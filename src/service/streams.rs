@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use santral_core::client::Client;
+use santral_core::format::Format;
 use santral_core::limits::{RETRY_LATER_MS, RETRY_MS, SUBSCRIPTIONS_PER_SESSION_MAX};
 use santral_core::names::{ChannelName, Selector, SessionToken};
 use santral_core::position::ResumeFrom;
 use santral_core::session::{Legacy, SessionKey};
 use santral_core::shard::{AttachRequest, ForeignSession};
-use santral_core::sse::{self, Format};
+use santral_core::sse;
 use santral_schema::events::Hello;
 use santral_schema::reason::DisconnectReason;
 use santral_schema::sessions::{StreamFormat, StreamRequest};
@@ -161,7 +162,7 @@ pub async fn open(
         retention_seconds: config.retention_age.as_secs(),
         transports: config.transports.iter().map(|transport| transport.name().to_owned()).collect(),
     };
-    let mut first_bytes = BytesMut::from(&sse::hello_frame(attached.id, draw(RETRY_MS), &hello)[..]);
+    let mut first_bytes = BytesMut::from(&order.format.hello(attached.id, draw(RETRY_MS), &hello)[..]);
     if order.pad {
         first_bytes.extend_from_slice(&sse::padding());
     }

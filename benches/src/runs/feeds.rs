@@ -11,11 +11,11 @@ use rustix::time::{ClockId, clock_gettime};
 
 use santral_core::client::Client;
 use santral_core::entry::{Entry, Publication, Sender, Timestamp};
+use santral_core::format::Format;
 use santral_core::names::{ChannelName, ConnectionId, Selector, SessionToken};
 use santral_core::position::{Epoch, Position};
 use santral_core::session::SessionKey;
 use santral_core::shard::{AttachRequest, Links, Progress, Shard, ShardConfig, Written};
-use santral_core::sse::Format;
 use santral_core::time::Moment;
 
 use super::Bench;

@@ -10,12 +10,12 @@ use santral_schema::reason::DisconnectReason;
 use super::{Effect, PresenceNotice, Shard, timers};
 use crate::client::Client;
 use crate::feeds::Topic;
+use crate::format::Format;
 use crate::inbox::Inbox;
 use crate::limits::{RETRY_MS, SUBSCRIPTIONS_PER_SESSION_MAX};
 use crate::names::{BROADCAST, ChannelName, ConnectionId, Selector, SessionToken};
 use crate::position::{Offset, Position, ResumeFrom, SUB_MAX};
 use crate::session::{Legacy, Phase, Session, SessionKey, Subscription};
-use crate::sse::{self, Format};
 use crate::time::Moment;
 
 /// A client that asks for a stream; everything in it is checked and granted.
@@ -92,7 +92,7 @@ impl Shard {
         let mut inbox = request.legacy.as_mut().and_then(|legacy| legacy.inbox.take());
         let start = self.start_of(&request, &mut inbox);
         let channels: Vec<_> = request.selectors.iter().map(Selector::to_string).collect();
-        let gaps = self.gap_frames(&start, request.requested.as_deref(), &channels);
+        let gaps = self.gap_frames(request.format, &start, request.requested.as_deref(), &channels);
         let heartbeat_ms = timers::millis(self.config.heartbeat);
         let session = Session {
             token: request.token.clone(),
@@ -189,9 +189,9 @@ impl Shard {
             return;
         };
         if session.is_linked() {
-            let bye = sse::bye_frame(&reason.bye(spread_ms(session.connection)));
+            let bye = session.format.bye(&reason.bye(spread_ms(session.connection)));
             let farewell = Bytes::from([&session.outgoing[..], &bye[..]].concat());
-            self.effects.push_back(Effect::Close { session: key, farewell });
+            self.effects.push_back(Effect::Close { session: key, farewell, reason });
         }
         self.link_down(now, key, reason);
     }
@@ -396,7 +396,7 @@ impl Shard {
     }
 
     /// Only the last gap has an id: a line that is lost between two must not hide the second.
-    fn gap_frames(&mut self, start: &Start, requested: Option<&str>, channels: &[String]) -> Bytes {
+    fn gap_frames(&mut self, format: Format, start: &Start, requested: Option<&str>, channels: &[String]) -> Bytes {
         let resumed_from = self.position(start.cursor);
         let mut frames = Vec::new();
         for (index, &reason) in start.gaps.iter().enumerate() {
@@ -409,7 +409,7 @@ impl Shard {
             };
             let is_last = index + 1 == start.gaps.len();
             let id = is_last.then_some(Position { sub: start.gap_sub, ..resumed_from });
-            frames.extend_from_slice(&sse::gap_frame(id, &gap));
+            frames.extend_from_slice(&format.gap(id, &gap));
         }
         Bytes::from(frames)
     }

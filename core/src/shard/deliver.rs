@@ -16,7 +16,6 @@ use crate::limits::{FRAMES_PER_WRITE_MAX, PASS_PAUSE_MAX, PASS_PAUSE_MIN, SESSIO
 use crate::position::Offset;
 use crate::ring::Seq;
 use crate::session::{Phase, SessionKey};
-use crate::sse;
 use crate::time::Moment;
 
 /// Writes to one session before the others get their turn.
@@ -244,7 +243,7 @@ impl Shard {
         if session.inbox.as_mut().is_some_and(|inbox| inbox.take_loss()) {
             self.push_notice(key, GapReason::Inbox, Vec::new());
         } else if std::mem::take(&mut session.ping_due) {
-            session.outgoing = sse::PING;
+            session.outgoing = session.format.ping();
         }
     }
 
@@ -320,7 +319,8 @@ impl Shard {
     fn push_notice(&mut self, key: SessionKey, reason: GapReason, channels: Vec<String>) {
         let resumed_from = self.position(self.ring.head()).to_string();
         let gap = Gap { channels, requested: None, resumed_from, reason };
-        self.sessions[key].outgoing = sse::gap_frame(None, &gap);
+        let session = &mut self.sessions[key];
+        session.outgoing = session.format.gap(None, &gap);
         self.count_gap(reason);
     }
 

@@ -37,9 +37,8 @@ use crate::inbox::Inbox;
 use crate::limits;
 use crate::names::{ChannelName, ConnectionId, Selector, SessionToken};
 use crate::position::{Epoch, Offset, Position};
-use crate::ring::{Item, Ring};
+use crate::ring::{Item, PresenceNews, Ring};
 use crate::session::{Phase, Session, SessionKey};
-use crate::sse;
 use crate::time::Moment;
 use crate::wheel::Wheel;
 
@@ -95,6 +94,8 @@ pub enum Effect {
         session: SessionKey,
         /// The rest of a frame that was under way, and `bye`.
         farewell: Bytes,
+        /// Why.
+        reason: DisconnectReason,
     },
     /// Tell every shard that somebody joined or left.
     Presence(PresenceNotice),
@@ -208,13 +209,13 @@ impl Shard {
         let Some(feed) = self.feeds.find(&Topic::Presence(notice.channel.clone())) else {
             return;
         };
-        let frame = sse::presence_frame(&PresenceChange {
+        let news = PresenceNews::new(PresenceChange {
             channel: notice.channel.to_string(),
             change: notice.kind,
             user: notice.user.as_deref().map(str::to_owned),
             connection: notice.connection.as_str().to_owned(),
         });
-        self.enqueue(Item::Presence(frame), &[feed]);
+        self.enqueue(Item::Presence(Arc::new(news)), &[feed]);
     }
 
     /// Puts a direct message into the inbox of a connection's session; `None` if it is not here.

@@ -17,7 +17,6 @@ use crate::limits::PAGE_READS_MAX;
 use crate::names::Selector;
 use crate::position::Offset;
 use crate::session::{Page, Phase, SessionKey};
-use crate::sse;
 use crate::time::Moment;
 
 /// A page of the log that a session needs. Answer with [`Shard::page_read`].
@@ -117,7 +116,7 @@ impl Shard {
             resumed_from: resumed_from.to_string(),
             reason: GapReason::Retention,
         };
-        let frame = sse::gap_frame(Some(resumed_from), &gap);
+        let frame = self.sessions[key].format.gap(Some(resumed_from), &gap);
         let session = &mut self.sessions[key];
         session.outgoing = Bytes::from([&session.outgoing[..], &frame[..]].concat());
         self.count_gap(GapReason::Retention);

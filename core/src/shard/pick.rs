@@ -14,7 +14,6 @@ use crate::limits::FRAMES_PER_WRITE_MAX;
 use crate::position::{Offset, Position};
 use crate::ring::{Item, Ring, Seq};
 use crate::session::{Page, Phase, Session, SessionKey};
-use crate::sse::{self, Format};
 
 /// One frame that is about to be sent, and where the session stands behind it.
 #[derive(Debug)]
@@ -143,10 +142,7 @@ impl Shard {
     fn encode_direct(&self, session: &Session, direct: &Direct) -> Bytes {
         let (offset, sub) = direct.place;
         let position = Some(Position { sub, ..self.position(offset) });
-        match session.format {
-            Format::Raw => sse::raw_frame(position, &direct.publication),
-            Format::Envelope => sse::envelope_frame(position, direct.at, &direct.publication),
-        }
+        session.format.message(position, direct.at, &direct.publication)
     }
 }
 

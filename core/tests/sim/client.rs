@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use santral_core::format::Format;
 use santral_core::names::{ConnectionId, Selector, SessionToken};
 use santral_core::position::{Epoch, Offset, Position, ResumeFrom};
-use santral_core::sse::Format;
-use santral_testkit::sse::{Item, Parser};
+use santral_testkit::sse::{Event, Item, Parser};
+use serde_json::value::RawValue;
 
 use crate::facts::Facts;
 use crate::rng::Rng;
@@ -77,6 +78,8 @@ pub(crate) struct Client {
     pub(crate) presence: bool,
     pub(crate) link: Option<usize>,
     pub(crate) parser: Parser,
+    /// The begin of a line, for who takes lines of JSON.
+    line: Vec<u8>,
     /// What the next attach will send as `Last-Event-ID`.
     pub(crate) last_id: String,
     /// What the attach before this one sent, for a planted fault.
@@ -106,11 +109,12 @@ impl Client {
             name,
             resumable: rng.percent(60),
             token: draw_token(rng),
-            format: if rng.percent(60) { Format::Raw } else { Format::Envelope },
+            format: rng.pick(&[Format::Raw, Format::Raw, Format::Envelope, Format::Json]),
             selectors,
             presence,
             link: None,
             parser: Parser::new(),
+            line: Vec::new(),
             last_id: String::new(),
             earlier_id: String::new(),
             view: None,
@@ -170,6 +174,7 @@ impl Client {
     /// A new connection begins: the parser is new, the last id stays.
     pub(crate) fn begin(&mut self, claim: Option<&str>, view: View) {
         self.parser = claim.map_or_else(Parser::new, Parser::resuming);
+        self.line.clear();
         self.earlier_id = std::mem::replace(&mut self.last_id, claim.unwrap_or_default().to_owned());
         self.connections.push(view.connection);
         self.view = Some(view);
@@ -177,7 +182,11 @@ impl Client {
 
     /// Takes bytes from the network and checks what they mean.
     pub(crate) fn receive(&mut self, bytes: &[u8], facts: &Facts, trimmed_to: Offset) -> Result<(), String> {
-        for item in self.parser.feed(bytes) {
+        let items = match self.format {
+            Format::Raw | Format::Envelope => self.parser.feed(bytes),
+            Format::Json => self.feed_lines(bytes)?,
+        };
+        for item in items {
             let what = format!("{item:?}");
             match item {
                 Item::Event(event) => self.check_event(&event, facts, trimmed_to),
@@ -187,6 +196,30 @@ impl Client {
             .map_err(|error| format!("client {}: {error}\n  at {what}\n  with {:?}", self.name, self.view))?;
         }
         Ok(())
+    }
+}
+
+impl Client {
+    /// The lines of JSON that are whole, as the events that they stand for.
+    fn feed_lines(&mut self, bytes: &[u8]) -> Result<Vec<Item>, String> {
+        let mut items = Vec::new();
+        let mut last_event_id = self.last_id.clone();
+        for &byte in bytes {
+            if byte != b'\n' {
+                self.line.push(byte);
+                continue;
+            }
+            let line = String::from_utf8(std::mem::take(&mut self.line)).map_err(|error| error.to_string())?;
+            let fields: BTreeMap<String, &RawValue> = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+            let text = |name: &str| fields.get(name).map(|value| value.get().trim_matches('"').to_owned());
+            let event_type = text("event").ok_or("a line without an event")?;
+            last_event_id = text("id").unwrap_or(last_event_id);
+            // A message's whole line is its envelope.
+            let data = if fields.contains_key("channel") { None } else { fields.get("data") };
+            let data = data.map_or(line.clone(), |data| data.get().to_owned());
+            items.push(Item::Event(Event { event_type, data, last_event_id: last_event_id.clone(), retry: None }));
+        }
+        Ok(items)
     }
 }
 

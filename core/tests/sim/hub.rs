@@ -11,7 +11,6 @@ use santral_core::names::{ConnectionId, Selector};
 use santral_core::position::{Offset, ResumeFrom, SUB_MAX};
 use santral_core::session::{Legacy, SessionKey};
 use santral_core::shard::{AttachRequest, Attached};
-use santral_core::sse;
 use santral_core::time::Moment;
 use santral_schema::access::Role;
 use santral_schema::events::Hello;
@@ -202,7 +201,8 @@ impl World {
             retention_seconds: 0,
             transports: Vec::new(),
         };
-        let mut buffer: VecDeque<u8> = sse::hello_frame(attached.id, 2_000, &hello).iter().copied().collect();
+        let mut buffer: VecDeque<u8> =
+            self.clients[client].format.hello(attached.id, 2_000, &hello).iter().copied().collect();
         if self.bug != Some(Bug::GapNotSent) {
             buffer.extend(attached.gaps.iter());
         }
@@ -268,7 +268,7 @@ impl World {
         let taken = farewell.len().min(link.room());
         link.buffer.extend(&farewell[..taken]);
         let text = String::from_utf8_lossy(farewell);
-        if !text.contains("event: bye") {
+        if !text.contains("event: bye") && !text.contains("\"event\":\"bye\"") {
             return Err("INV-11: a farewell without bye".to_owned());
         }
         self.hang_up(index);

@@ -312,7 +312,7 @@ impl World {
             };
             match effect {
                 Effect::ReadPage(request) => self.begin_read(at, request)?,
-                Effect::Close { session, farewell } => self.close_link(at, session, &farewell)?,
+                Effect::Close { session, farewell, reason: _ } => self.close_link(at, session, &farewell)?,
                 Effect::Presence(notice) => {
                     for other in self.live_shards() {
                         self.mail(other, Mail::Presence(notice.clone()));

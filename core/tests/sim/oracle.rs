@@ -3,8 +3,8 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use santral_core::format::Format;
 use santral_core::position::{Offset, Position, ResumeFrom};
-use santral_core::sse::Format;
 use santral_testkit::sse::Event;
 
 use crate::client::{Client, View};
@@ -249,10 +249,13 @@ fn check_content(format: Format, event: &Event, id: Option<&str>, fact: &Fact) -
     let publication = &fact.publication;
     let name = publication.event.as_ref().map_or("message", |name| name.as_str());
     require(event.event_type == name, "the event name that was published")?;
-    let published = publication.data.replace("\r\n", "\n").replace('\r', "\n");
+    let published = match format {
+        Format::Raw | Format::Envelope => publication.data.replace("\r\n", "\n").replace('\r', "\n"),
+        Format::Json => publication.data.replace(['\r', '\n'], " "),
+    };
     match format {
         Format::Raw => require(event.data == published, "the data that was published"),
-        Format::Envelope => {
+        Format::Envelope | Format::Json => {
             let envelope: std::collections::BTreeMap<String, &RawValue> =
                 serde_json::from_str(&event.data).map_err(|error| error.to_string())?;
             let text = |name: &str| envelope.get(name).map(|value| value.get().trim_matches('"').to_owned());
