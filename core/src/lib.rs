@@ -22,4 +22,5 @@ pub mod session;
 pub mod shard;
 pub mod sse;
 pub mod time;
+pub mod websocket;
 mod wheel;

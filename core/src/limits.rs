@@ -440,3 +440,12 @@ pub const CONNECTION_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Longest lifetime of an access token that may be set: as long a revocation is remembered.
 pub const ACCESS_TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Largest payload of a WebSocket's ping, pong or close, in bytes (RFC 6455, section 5.5).
+pub const WEBSOCKET_CONTROL_BYTES_MAX: usize = 125;
+
+/// Longest reason of a close frame, in bytes: two of its bytes are the code.
+pub const WEBSOCKET_CLOSE_REASON_BYTES_MAX: usize = 123;
+
+/// Frames that one message from a client may consist of: a megabyte in pieces of 64 bytes fits.
+pub const WEBSOCKET_FRAGMENTS_MAX: u32 = 16 * 1024;
