@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use serde::Deserialize;
 
 use crate::entry::{Publication, Timestamp};
 use crate::position::Position;
@@ -50,6 +51,18 @@ pub fn system(event: &str, position: Option<Position>, data: &impl serde::Serial
     push_json(&mut line, data);
     line.push_str("}\n");
     Bytes::from(line)
+}
+
+/// The place that the last of these lines gives which gives one: what a client that has them all has seen.
+#[must_use]
+pub fn last_id(lines: &[u8]) -> Option<&str> {
+    #[derive(Deserialize)]
+    struct Place<'a> {
+        #[serde(borrow)]
+        id: Option<&'a str>,
+    }
+    let lines = lines.rsplit(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    lines.filter_map(|line| serde_json::from_slice::<Place<'_>>(line).ok()?.id).next()
 }
 
 fn push_id(line: &mut String, position: Option<Position>) {
@@ -96,6 +109,15 @@ mod tests {
         let expected = "{\"event\":\"message\",\"id\":\"00000001-7\",\"channel\":\"orders.1\",\
             \"at\":\"1970-01-01T00:00:00.000Z\",\"data\":{  \"a\": \"b\\n\"}}\n";
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn the_last_place_is_found_behind_lines_that_have_none() {
+        let first = message(Some(Position::new(Epoch(1), 7)), Timestamp(0), &publication("{\"id\":\"x\"}"));
+        let second = message(None, Timestamp(0), &publication("1"));
+        let lines = [&first[..], &second[..], &PING[..]].concat();
+        assert_eq!(last_id(&lines), Some("00000001-7"));
+        assert_eq!(last_id(&PING), None);
     }
 
     #[test]

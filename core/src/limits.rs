@@ -449,3 +449,21 @@ pub const WEBSOCKET_CLOSE_REASON_BYTES_MAX: usize = 123;
 
 /// Frames that one message from a client may consist of: a megabyte in pieces of 64 bytes fits.
 pub const WEBSOCKET_FRAGMENTS_MAX: u32 = 16 * 1024;
+
+/// How long a client that was said goodbye to may take to close its side.
+pub const FAREWELL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Largest answer to a poll, in bytes, save that the last message in it may go beyond.
+pub const POLL_ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// How long a client may take from the answer of one poll to the next.
+pub const POLL_PATIENCE: Duration = Duration::from_secs(45);
+
+/// How long a poll waits unless it says otherwise: below the timeouts of common proxies.
+pub const POLL_WAIT: Duration = Duration::from_secs(25);
+
+/// Longest time that a poll may ask to wait.
+pub const POLL_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Longest number or text by which a client tells the answers to its commands apart, in bytes as JSON.
+pub const REQUEST_ID_BYTES_MAX: usize = 66;

@@ -287,7 +287,7 @@ export type Bye = {
 /**
  * Why a connection ended. The code is what `bye` and every transport show.
  */
-export type DisconnectReason = "client_left" | "unreachable" | "draining" | "replaced" | "limit_reached" | "unexpected_input" | "never_opened" | "token_expired" | "signed_out" | "rights_changed" | "kicked" | "blocked";
+export type DisconnectReason = "client_left" | "unreachable" | "draining" | "replaced" | "limit_reached" | "unexpected_input" | "never_opened" | "token_expired" | "signed_out" | "rights_changed" | "kicked" | "blocked" | "bad_input";
 
 /**
  * One command of `POST /api/sessions/{session}/commands`: an object with exactly one field.
@@ -1530,6 +1530,18 @@ export type TransportStats = {
      * Server-Sent Events.
      */
     sse: number,
+    /**
+     * WebSockets.
+     */
+    websocket: number,
+    /**
+     * Sessions that are polled.
+     */
+    poll: number,
+    /**
+     * Socket.IO.
+     */
+    socketio: number,
 };
 
 /**
@@ -1876,4 +1888,4 @@ export type Problem = {
 /**
  * The stable codes of all problems. Codes are added, never renamed.
  */
-export type ProblemCode = "invalid_json" | "invalid_field" | "invalid_query" | "invalid_channel" | "invalid_event" | "unauthorized" | "invalid_token" | "forbidden" | "forbidden_channel" | "blocked" | "too_many" | "invalid_position" | "invalid_session" | "too_deep" | "invalid_batch" | "invalid_target" | "invalid_idempotency_key" | "weak_password" | "bad_credentials" | "login_required" | "registration_closed" | "setup_closed" | "not_found" | "method_not_allowed" | "body_timeout" | "name_taken" | "last_admin" | "too_many_api_keys" | "too_large" | "unsupported_media_type" | "idempotency_key_reused" | "too_many_subscriptions" | "unknown_setting" | "invalid_setting" | "setting_needs_restart" | "would_lock_out" | "internal" | "storage_busy" | "storage_full" | "storage_failed" | "draining" | "too_many_logins" | "too_many_connections" | "too_many_connections_of_user" | "too_many_connections_of_address" | "rate_limited" | "origin_not_allowed";
+export type ProblemCode = "invalid_json" | "invalid_field" | "invalid_query" | "invalid_channel" | "invalid_event" | "unauthorized" | "invalid_token" | "forbidden" | "forbidden_channel" | "blocked" | "too_many" | "invalid_position" | "invalid_session" | "too_deep" | "invalid_batch" | "invalid_target" | "invalid_idempotency_key" | "weak_password" | "bad_credentials" | "login_required" | "registration_closed" | "setup_closed" | "not_found" | "method_not_allowed" | "body_timeout" | "upgrade_required" | "transport_disabled" | "name_taken" | "last_admin" | "too_many_api_keys" | "too_large" | "unsupported_media_type" | "idempotency_key_reused" | "too_many_subscriptions" | "unknown_setting" | "invalid_setting" | "setting_needs_restart" | "would_lock_out" | "internal" | "storage_busy" | "storage_full" | "storage_failed" | "draining" | "too_many_logins" | "too_many_connections" | "too_many_connections_of_user" | "too_many_connections_of_address" | "rate_limited" | "origin_not_allowed";

@@ -108,6 +108,10 @@ problem_codes! {
     MethodNotAllowed = 405, "Method not allowed", "Use one of the methods in the Allow header.";
     /// The request body did not arrive in time.
     BodyTimeout = 408, "Request body too slow", "Send the whole body within ten seconds.";
+    /// A WebSocket was asked for without a proper handshake.
+    UpgradeRequired = 426, "Upgrade required", "Open it with a WebSocket client; if one asked, look for a proxy on the way that removes the header that `detail` names, or use GET /api/events.";
+    /// The operator has turned this transport off.
+    TransportDisabled = 403, "Transport disabled", "Use one of the transports that `hello` and the setting `transports` name.";
     /// Another account has the name.
     NameTaken = 409, "Name taken", "Choose another name.";
     /// No admin who can sign in would be left.

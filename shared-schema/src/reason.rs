@@ -34,11 +34,13 @@ pub enum DisconnectReason {
     Kicked,
     /// The operator blocked the client for a while.
     Blocked,
+    /// The client broke the rules of its transport.
+    BadInput,
 }
 
 impl DisconnectReason {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ClientLeft,
         Self::Unreachable,
         Self::Draining,
@@ -51,6 +53,7 @@ impl DisconnectReason {
         Self::RightsChanged,
         Self::Kicked,
         Self::Blocked,
+        Self::BadInput,
     ];
 
     /// Its place in [`DisconnectReason::ALL`].
@@ -75,6 +78,7 @@ impl DisconnectReason {
             Self::RightsChanged => 4009,
             Self::Kicked => 4010,
             Self::Blocked => 4011,
+            Self::BadInput => 4012,
         }
     }
 
@@ -94,6 +98,7 @@ impl DisconnectReason {
             Self::RightsChanged => "rights_changed",
             Self::Kicked => "kicked",
             Self::Blocked => "blocked",
+            Self::BadInput => "bad_input",
         }
     }
 
@@ -115,6 +120,25 @@ impl DisconnectReason {
             }
             Self::Kicked => "The operator ended the connection.",
             Self::Blocked => "The operator blocked this client for a while.",
+            Self::BadInput => "The client broke the rules of its transport.",
+        }
+    }
+
+    /// What a client should do that meets this reason, for people.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::ClientLeft | Self::NeverOpened => "Nothing; connect again when you like.",
+            Self::Unreachable => "Connect again with your last position.",
+            Self::Draining => "Connect again after `retryAfterMs` with your last position; another process answers.",
+            Self::Replaced => "Nothing: another tab or device of yours has the session now.",
+            Self::LimitReached => "Connect again later, each time after a longer pause.",
+            Self::UnexpectedInput => "Send commands by POST; this stream goes one way.",
+            Self::TokenExpired => "Get a fresh token and connect again with your last position.",
+            Self::SignedOut => "Sign in again.",
+            Self::RightsChanged => "Connect again, and ask for the channels that are still yours.",
+            Self::Kicked | Self::Blocked => "Stay away, and tell the user.",
+            Self::BadInput => "Correct the client; the text of the close frame names the rule.",
         }
     }
 
@@ -129,7 +153,12 @@ impl DisconnectReason {
             | Self::NeverOpened
             | Self::TokenExpired
             | Self::RightsChanged => true,
-            Self::Replaced | Self::UnexpectedInput | Self::SignedOut | Self::Kicked | Self::Blocked => false,
+            Self::Replaced
+            | Self::UnexpectedInput
+            | Self::SignedOut
+            | Self::Kicked
+            | Self::Blocked
+            | Self::BadInput => false,
         }
     }
 
@@ -145,9 +174,30 @@ impl DisconnectReason {
             | Self::UnexpectedInput
             | Self::NeverOpened
             | Self::TokenExpired
-            | Self::RightsChanged => true,
+            | Self::RightsChanged
+            | Self::BadInput => true,
             Self::SignedOut | Self::Kicked | Self::Blocked => false,
         }
+    }
+
+    /// The close code of a WebSocket that ends for this reason: a standard one where clients and proxies know
+    /// one that says the same (RFC 6455, section 7.4.1), else [`Self::code`].
+    #[must_use]
+    pub fn close_code(self) -> u16 {
+        match self {
+            Self::ClientLeft => 1000,
+            Self::Draining => 1001,
+            Self::BadInput => 1002,
+            Self::TokenExpired | Self::SignedOut | Self::RightsChanged | Self::Kicked | Self::Blocked => 1008,
+            Self::LimitReached => 1013,
+            Self::Unreachable | Self::Replaced | Self::UnexpectedInput | Self::NeverOpened => self.code(),
+        }
+    }
+
+    /// The reason in a close frame: code and name for programs, words for people; at most 123 bytes.
+    #[must_use]
+    pub fn close_text(self) -> String {
+        format!("{} {}: {}", self.code(), self.name(), self.text())
     }
 
     /// The last frame's content; `retry_after_ms` is left out where nobody should come back.

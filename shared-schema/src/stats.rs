@@ -89,6 +89,15 @@ pub struct TransportStats {
     /// Server-Sent Events.
     #[ts(type = "number")]
     pub sse: u64,
+    /// WebSockets.
+    #[ts(type = "number")]
+    pub websocket: u64,
+    /// Sessions that are polled.
+    #[ts(type = "number")]
+    pub poll: u64,
+    /// Socket.IO.
+    #[ts(type = "number")]
+    pub socketio: u64,
 }
 
 /// What came in. A message counts once, to however many channels it goes.

@@ -202,7 +202,7 @@ keys! {
         Default::Number(limits::CONNECTIONS_PER_ADDRESS as u64);
 
     /// Ways in which clients may listen.
-    live transports: Vec<Transport> = ListOf { item: Choice(&[("sse", Transport::Sse)]), min: 1 }, Default::Text("sse");
+    live transports: Vec<Transport> = ListOf { item: TRANSPORTS, min: 1 }, Default::Text("sse,websocket,poll");
 
     /// Longest silence on a stream before a ping is sent.
     /// Streams that are open keep to what they were told, unless it becomes shorter.
@@ -248,6 +248,9 @@ keys! {
     /// What is stored stays; `GET /api/settings` shows what holds without it.
     start ignore_stored_settings: bool = Switch, Default::Text("false");
 }
+
+const TRANSPORTS: Choice<Transport> =
+    Choice(&[("sse", Transport::Sse), ("websocket", Transport::WebSocket), ("poll", Transport::LongPoll)]);
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);

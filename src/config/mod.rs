@@ -75,14 +75,26 @@ pub enum Registration {
 pub enum Transport {
     /// Server-Sent Events.
     Sse,
+    /// A WebSocket with lines of JSON.
+    WebSocket,
+    /// Long polls.
+    LongPoll,
+    /// Engine.IO with Socket.IO on top.
+    SocketIo,
 }
 
 impl Transport {
+    /// Every transport, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Sse, Self::WebSocket, Self::LongPoll, Self::SocketIo];
+
     /// As it is written in the setting and in `hello`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Sse => "sse",
+            Self::WebSocket => "websocket",
+            Self::LongPoll => "poll",
+            Self::SocketIo => "socketio",
         }
     }
 }

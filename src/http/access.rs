@@ -18,11 +18,12 @@ use santral_schema::event_log::EventType;
 use santral_schema::reason::DisconnectReason;
 
 use super::edge::{client_address, rate_limit};
-use super::events;
 use super::problem::ApiError;
 use super::query::{self, Credentials};
 use super::request_id::RequestId;
 use super::shown_path::shown_path;
+use super::websocket;
+use super::{events, poll};
 use crate::auth::{AuthError, Presented, Principal};
 use crate::config::LiveConfig;
 use crate::hub::Hub;
@@ -106,7 +107,9 @@ impl Gate {
     /// [`ApiError::InvalidToken`].
     pub fn identify(&self, request: &HttpRequest, now: Timestamp) -> Result<Principal, ApiError> {
         // Only streams are opened by clients that cannot send headers.
-        let query = if request.path() == events::PATH { query::credentials(request) } else { Credentials::default() };
+        let path = request.path();
+        let is_stream = path == events::PATH || path == poll::PATH || websocket::PATHS.contains(&path);
+        let query = if is_stream { query::credentials(request) } else { Credentials::default() };
         let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str());
         // Another scheme (RFC 9110, section 11) belongs to a proxy in front. A header that is no text is
         // not the same as none.
@@ -220,6 +223,10 @@ pub async fn enter<B: MessageBody + 'static>(
         }
         Err(error) => {
             gate.record_refusal(request.request(), &error);
+            if websocket::PATHS.contains(&request.path()) {
+                let answer = websocket::refuse(request.request(), &error);
+                return Ok(request.into_response(answer).map_into_right_body());
+            }
             let is_native = events::asks_natively(request.request());
             let error = match error {
                 ApiError::Blocked { .. } if is_native => ApiError::StayAway,

@@ -7,6 +7,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use santral_core::limits::BODY_DEADLINE;
@@ -109,7 +110,7 @@ impl BodyText {
 ///
 /// # Errors
 /// Where and why, for people.
-pub fn parse_object<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+pub fn parse_object<'text, T: Deserialize<'text>>(text: &'text str) -> Result<T, String> {
     let found = match text.trim_start().chars().next() {
         Some('[') => Some("an array"),
         Some('"') => Some("a string"),
@@ -162,8 +163,6 @@ fn is_json(request: &HttpRequest) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, Deserialize)]

@@ -14,6 +14,7 @@ use super::access::Gate;
 use super::problem::ApiError;
 use super::{body, peer, query};
 use crate::auth::Principal;
+use crate::config::Transport;
 use crate::hub::shard_thread::LocalShard;
 use crate::service::Refusal;
 use crate::service::streams::{self, StreamOrder};
@@ -176,7 +177,7 @@ async fn open(
         wanted.last_event_id = Some(id);
     }
     let is_native = is_native_event_source(request.headers(), wanted.client.as_deref());
-    let order = StreamOrder::parse(wanted, principal)?;
+    let order = StreamOrder::parse(Transport::Sse, wanted, principal)?;
     let peer = peer::of(request);
     match streams::open(shard, principal, &peer, order).await {
         Ok(opening) if gate.objection(principal, peer.address.ip).is_none() => {
@@ -201,7 +202,7 @@ pub fn asks_natively(request: &HttpRequest) -> bool {
 }
 
 /// Whether a refusal passes by itself, and what `bye` calls it.
-fn passing_reason(refusal: &Refusal) -> Option<DisconnectReason> {
+pub(super) fn passing_reason(refusal: &Refusal) -> Option<DisconnectReason> {
     if *refusal == Refusal::Draining {
         return Some(DisconnectReason::Draining);
     }

@@ -17,6 +17,7 @@ pub mod measure;
 pub mod openapi;
 pub mod page;
 pub mod peer;
+pub mod poll;
 pub mod problem;
 pub mod publish;
 pub mod query;
@@ -28,6 +29,7 @@ pub mod stats;
 pub mod tickets;
 pub mod users;
 pub mod viewer;
+pub mod websocket;
 
 use std::sync::Arc;
 
@@ -70,6 +72,9 @@ fn table() -> Vec<Operation> {
         vec![operation(Method::POST, "/api/publish", Publish, publish::post)],
         vec![operation(Method::GET, "/api/events", Listen, events::get)],
         vec![operation(Method::POST, "/api/events", Listen, events::post)],
+        vec![operation(Method::GET, "/api/v1/ws", Listen, websocket::get)],
+        vec![operation(Method::GET, "/api/ws", Listen, websocket::get_short)],
+        vec![operation(Method::GET, "/api/poll", Listen, poll::get)],
         // The session says whose command it takes.
         vec![operation(Method::POST, "/api/sessions/{session}/commands", Anyone, sessions::command)],
         read("/api/channels", Listen, channels::list),

@@ -20,8 +20,8 @@ use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Response, ResponseBui
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    api_keys, auth, broadcast, channels, connections, events as streams, health, logs, publish, query, sessions,
-    settings, stats, tickets, users,
+    api_keys, auth, broadcast, channels, connections, events as streams, health, logs, poll, publish, query, sessions,
+    settings, stats, tickets, users, websocket,
 };
 
 /// The description, made once.
@@ -40,6 +40,9 @@ static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
         publish::post,
         streams::get,
         streams::post,
+        websocket::get,
+        websocket::get_short,
+        poll::get,
         sessions::command,
         channels::list,
         channels::history,

@@ -66,6 +66,9 @@ pub enum ApiError {
     /// A native EventSource shall come back later: it would give up at an error status.
     #[error("come back later")]
     ComeBackLater(DisconnectReason),
+    /// A WebSocket was asked for without a proper handshake.
+    #[error("this path opens a WebSocket, and {0}")]
+    UpgradeRequired(&'static str),
     /// Nothing is at this path.
     #[error("there is nothing at this path")]
     NotFound,
@@ -84,7 +87,9 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    fn code(&self) -> ProblemCode {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> ProblemCode {
         match self {
             Self::Refused(refusal) => refusal_code(refusal),
             Self::InvalidJson(_) | Self::BodyIncomplete => ProblemCode::InvalidJson,
@@ -96,6 +101,7 @@ impl ApiError {
             Self::InvalidToken(_) => ProblemCode::InvalidToken,
             Self::Forbidden => ProblemCode::Forbidden,
             Self::Blocked { .. } | Self::StayAway => ProblemCode::Blocked,
+            Self::UpgradeRequired(_) => ProblemCode::UpgradeRequired,
             Self::NotFound => ProblemCode::NotFound,
             Self::ComeBackLater(_) => ProblemCode::TooManyConnections,
             Self::MethodNotAllowed(_) => ProblemCode::MethodNotAllowed,
@@ -140,6 +146,11 @@ impl ApiError {
         }
         if let Some(challenge) = self.challenge() {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        if let Self::UpgradeRequired(_) = self {
+            // RFC 9110, section 15.5.22, and RFC 6455, section 4.4.
+            response.insert_header((header::UPGRADE, "websocket"));
+            response.insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
         }
         response.content_type("application/problem+json").body(self.to_document())
     }
@@ -190,6 +201,7 @@ fn refusal_code(refusal: &Refusal) -> ProblemCode {
         Refusal::Store(StoreError::Busy) | Refusal::Database(StoreError::Busy) => ProblemCode::StorageBusy,
         Refusal::Store(StoreError::Full) | Refusal::Database(StoreError::Full) => ProblemCode::StorageFull,
         Refusal::Store(StoreError::Failed) | Refusal::Database(StoreError::Failed) => ProblemCode::StorageFailed,
+        Refusal::TransportDisabled(_) => ProblemCode::TransportDisabled,
         Refusal::Draining => ProblemCode::Draining,
         Refusal::Full(Full::Total) => ProblemCode::TooManyConnections,
         Refusal::Full(Full::User) => ProblemCode::TooManyConnectionsOfUser,

@@ -13,6 +13,8 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use santral_core::limits::{CONNECTIONS_PER_ADDRESS, CONNECTIONS_PER_USER};
 
+use crate::config::Transport;
+
 /// Where a client comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress {
@@ -75,6 +77,7 @@ pub struct Admission {
     per_user: AtomicUsize,
     per_network: AtomicUsize,
     streams: AtomicUsize,
+    by_transport: [AtomicUsize; Transport::ALL.len()],
     users: Counts<Arc<str>>,
     networks: Counts<IpNet>,
 }
@@ -88,6 +91,7 @@ impl Admission {
             per_user: AtomicUsize::new(limits.per_user),
             per_network: AtomicUsize::new(limits.per_network),
             streams: AtomicUsize::new(0),
+            by_transport: Default::default(),
             users: Counts::default(),
             networks: Counts::default(),
         })
@@ -105,7 +109,8 @@ impl Admission {
     /// # Errors
     /// [`Full`] names the first limit that is reached, the client's own before the server's.
     pub fn admit(self: &Arc<Self>, user: Option<&Arc<str>>, network: Option<IpNet>) -> Result<StreamSlot, Full> {
-        let mut slot = StreamSlot { admission: Arc::clone(self), is_counted: false, user: None, network: None };
+        let mut slot =
+            StreamSlot { admission: Arc::clone(self), is_counted: false, transport: None, user: None, network: None };
         // What was taken before a refusal goes back with the slot.
         if let Some(user) = user {
             let is_free = self.users.take(user, self.per_user.load(Ordering::Acquire));
@@ -129,18 +134,39 @@ impl Admission {
     pub fn streams(&self) -> usize {
         self.streams.load(Ordering::Acquire)
     }
+
+    /// Open streams of one transport.
+    #[must_use]
+    pub fn streams_by(&self, transport: Transport) -> usize {
+        self.by_transport[transport as usize].load(Ordering::Acquire)
+    }
 }
 
 /// One open stream's place; given back when dropped.
 pub struct StreamSlot {
     admission: Arc<Admission>,
     is_counted: bool,
+    transport: Option<Transport>,
     user: Option<Arc<str>>,
     network: Option<IpNet>,
 }
 
+impl StreamSlot {
+    /// The same place, counted for its transport.
+    #[must_use]
+    pub fn counted_for(mut self, transport: Transport) -> Self {
+        debug_assert!(self.transport.is_none(), "a stream has one transport");
+        self.admission.by_transport[transport as usize].fetch_add(1, Ordering::AcqRel);
+        self.transport = Some(transport);
+        self
+    }
+}
+
 impl Drop for StreamSlot {
     fn drop(&mut self) {
+        if let Some(transport) = self.transport {
+            self.admission.by_transport[transport as usize].fetch_sub(1, Ordering::AcqRel);
+        }
         if let Some(user) = &self.user {
             self.admission.users.give_back(user);
         }

@@ -6,6 +6,7 @@
 //! also runs in virtual time.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
@@ -18,18 +19,25 @@ use mio::{Interest, Registry, Token};
 use slotmap::{Key, KeyData, SecondaryMap};
 use tokio::sync::Notify;
 
-use santral_core::limits::{SOCKET_SEND_BUFFER_BYTES, STREAM_INPUT_BYTES_MAX};
+use santral_core::limits::{POLL_PATIENCE, SOCKET_SEND_BUFFER_BYTES, STREAM_INPUT_BYTES_MAX};
 use santral_core::session::SessionKey;
 use santral_core::shard::{Links, Written};
+use santral_core::time::Moment;
 use santral_schema::reason::DisconnectReason;
 
 use super::StreamSlot;
+use super::duplex::{Input, Reply, Uplink, WebSocketLink};
+use super::farewell;
+use super::framed_socket::FramedSocket;
+use super::poll::{PollAnswer, PollLink};
 
 /// What happened to a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkEvent {
     /// It takes bytes again.
     Writable(SessionKey),
+    /// Something came, or it takes bytes again.
+    Ready(SessionKey),
     /// It is over.
     Down(SessionKey, DisconnectReason),
 }
@@ -63,6 +71,8 @@ impl Notices {
 enum Link {
     Socket { stream: TcpStream, input_bytes: usize, _slot: StreamSlot },
     Body { pipe: BodyPipe, _slot: StreamSlot },
+    WebSocket(Box<WebSocketLink>),
+    Poll(Box<PollLink>),
 }
 
 /// All links of one shard.
@@ -70,11 +80,15 @@ pub(crate) struct LinkTable {
     links: SecondaryMap<SessionKey, Link>,
     registry: Registry,
     notices: Rc<Notices>,
+    /// Polls that were given something to answer in this slice.
+    due_polls: Vec<SessionKey>,
+    /// When to look again whether the client of a session still polls; one for each, sorted.
+    patience: VecDeque<(Moment, SessionKey)>,
 }
 
 impl LinkTable {
     pub(crate) fn new(registry: Registry, notices: Rc<Notices>) -> Self {
-        Self { links: SecondaryMap::new(), registry, notices }
+        Self { links: SecondaryMap::new(), registry, notices, due_polls: Vec::new(), patience: VecDeque::new() }
     }
 
     /// Takes over a socket whose response head is on its way.
@@ -95,9 +109,109 @@ impl LinkTable {
         self.links.insert(key, Link::Body { pipe, _slot: slot });
     }
 
+    /// Takes over a WebSocket whose handshake is on its way; its client is told `lines` first.
+    pub(crate) fn add_websocket(
+        &mut self,
+        key: SessionKey,
+        stream: std::net::TcpStream,
+        early: &[u8],
+        uplink: Rc<dyn Uplink>,
+        lines: &[u8],
+        slot: StreamSlot,
+    ) -> io::Result<()> {
+        let socket = FramedSocket::new(stream, early, &self.registry, token_of(key))?;
+        self.links.insert(key, Link::WebSocket(Box::new(WebSocketLink::new(socket, uplink, lines, slot))));
+        Ok(())
+    }
+
+    /// Waits for polls of a session whose client was told `position`.
+    pub(crate) fn add_poll(&mut self, now: Moment, key: SessionKey, position: String, slot: StreamSlot) {
+        let until = now + POLL_PATIENCE;
+        self.links.insert(key, Link::Poll(Box::new(PollLink::new(position, until, slot))));
+        self.patience.push_back((until, key));
+    }
+
+    /// Holds a poll whose client has seen everything up to `position`; the answer is given back where the
+    /// session is not polled, or its client has missed an answer.
+    pub(crate) fn hold_poll(&mut self, key: SessionKey, position: &str, answer: PollAnswer) -> Result<(), PollAnswer> {
+        match self.links.get_mut(key) {
+            Some(Link::Poll(link)) if link.is_at(position) => {
+                link.hold(answer);
+                Ok(())
+            }
+            Some(Link::Poll(_) | Link::WebSocket(_) | Link::Socket { .. } | Link::Body { .. }) | None => Err(answer),
+        }
+    }
+
+    /// Answers a poll that has waited long enough.
+    pub(crate) fn end_poll(&mut self, now: Moment, key: SessionKey) {
+        if let Some(Link::Poll(link)) = self.links.get_mut(key) {
+            link.answer();
+            link.patience_until = now + POLL_PATIENCE;
+        }
+    }
+
+    /// Answers the polls that were given something.
+    pub(crate) fn answer_polls(&mut self, now: Moment) {
+        for key in std::mem::take(&mut self.due_polls) {
+            if let Some(Link::Poll(link)) = self.links.get_mut(key) {
+                link.answer_if_due();
+                link.patience_until = now + POLL_PATIENCE;
+            }
+        }
+    }
+
+    /// A session whose next poll has not come in time.
+    pub(crate) fn take_abandoned_poll(&mut self, now: Moment) -> Option<SessionKey> {
+        while let Some(&(_, key)) = self.patience.front().filter(|(until, _)| *until <= now) {
+            self.patience.pop_front();
+            match self.links.get_mut(key) {
+                Some(Link::Poll(link)) if link.is_held() || link.patience_until > now => {
+                    self.patience.push_back((now + POLL_PATIENCE, key));
+                }
+                Some(Link::Poll(_)) => return Some(key),
+                Some(Link::WebSocket(_) | Link::Socket { .. } | Link::Body { .. }) | None => (),
+            }
+        }
+        None
+    }
+
+    /// When [`Self::take_abandoned_poll`] has something to look at again.
+    pub(crate) fn next_timeout(&self) -> Option<Moment> {
+        self.patience.front().map(|&(until, _)| until)
+    }
+
+    /// What the client of a session says next.
+    pub(crate) fn next_input(&mut self, key: SessionKey) -> Input {
+        match self.links.get_mut(key) {
+            Some(Link::WebSocket(link)) => link.next_input(),
+            Some(Link::Poll(_) | Link::Socket { .. } | Link::Body { .. }) | None => Input::Nothing,
+        }
+    }
+
+    /// A message of the session's client is done.
+    pub(crate) fn reply(&mut self, key: SessionKey, reply: Reply) {
+        if let Some(Link::WebSocket(link)) = self.links.get_mut(key) {
+            link.reply(reply);
+        }
+    }
+
+    /// Whether the link takes more frames.
+    pub(crate) fn flush(&mut self, key: SessionKey) -> bool {
+        match self.links.get_mut(key) {
+            Some(Link::WebSocket(link)) => link.socket.flush().unwrap_or(false),
+            Some(Link::Poll(_) | Link::Socket { .. } | Link::Body { .. }) | None => false,
+        }
+    }
+
     /// Sends the last bytes as far as the link takes them at once, and closes it.
-    pub(crate) fn close(&mut self, key: SessionKey, farewell: &[u8]) {
+    pub(crate) fn close(&mut self, key: SessionKey, farewell: &[u8], reason: DisconnectReason) {
         match self.links.remove(key) {
+            Some(Link::WebSocket(mut link)) => {
+                link.close(farewell, reason);
+                self.let_go(link.socket);
+            }
+            Some(Link::Poll(mut link)) => link.close(farewell),
             Some(Link::Socket { mut stream, .. }) => {
                 // A link that is full hears nothing; its client resumes all the same.
                 let _ = stream.write(farewell);
@@ -110,13 +224,23 @@ impl LinkTable {
 
     /// Forgets a link that is over.
     pub(crate) fn remove(&mut self, key: SessionKey) {
-        self.links.remove(key);
+        if let Some(Link::WebSocket(link)) = self.links.remove(key) {
+            self.let_go(link.socket);
+        }
+    }
+
+    fn let_go(&self, socket: FramedSocket) {
+        if let Some(stream) = socket.into_stream(&self.registry) {
+            farewell::wait_for_end(stream);
+        }
     }
 
     /// What an event of the kernel means for its link.
     pub(crate) fn judge(&mut self, event: &Event) -> Option<LinkEvent> {
         let key = SessionKey::from(KeyData::from_ffi(event.token().0 as u64));
-        let Some(Link::Socket { stream, input_bytes, .. }) = self.links.get_mut(key) else { return None };
+        let Link::Socket { stream, input_bytes, .. } = self.links.get_mut(key)? else {
+            return Some(LinkEvent::Ready(key));
+        };
         if event.is_error() {
             return Some(LinkEvent::Down(key, DisconnectReason::Unreachable));
         }
@@ -140,6 +264,17 @@ impl Links for LinkTable {
                 Written::Gone
             }),
             Some(Link::Body { pipe, .. }) => pipe.write(frames),
+            Some(Link::WebSocket(link)) => link.write(frames).unwrap_or_else(|_| {
+                self.notices.push(LinkEvent::Down(session, DisconnectReason::Unreachable));
+                Written::Gone
+            }),
+            Some(Link::Poll(link)) => {
+                let written = link.write(frames);
+                if written != Written::Partial(0) {
+                    self.due_polls.push(session);
+                }
+                written
+            }
             None => Written::Gone,
         }
     }

@@ -9,7 +9,11 @@ pub mod board;
 pub mod census;
 pub mod delivery;
 pub mod directory;
+pub mod duplex;
+mod farewell;
+mod framed_socket;
 pub mod links;
+pub mod poll;
 pub mod shard_thread;
 
 pub mod writer;
@@ -31,13 +35,14 @@ use santral_core::shard::Shard;
 use santral_core::time::Moment;
 use santral_schema::reason::DisconnectReason;
 
-use crate::config::{Config, LiveConfig};
+use crate::config::{Config, LiveConfig, Transport};
 use crate::ports::store::{Durability, LogReader};
 use crate::telemetry::metrics::Metrics;
 use admission::{Admission, AdmissionLimits, Full};
 use board::Board;
 use delivery::{Delivery, ShardPart};
 use directory::Directory;
+use shard_thread::LocalShard;
 use writer::WriterQueue;
 
 pub use admission::StreamSlot;
@@ -45,12 +50,17 @@ pub use admission::StreamSlot;
 /// Work on another thread's shard.
 type ShardCall = Box<dyn FnOnce(&mut Shard, Moment) + Send>;
 
+/// Work on another thread that needs its links too.
+type LocalCall = Box<dyn FnOnce(&LocalShard) + Send>;
+
 /// What a shard finds in its mailbox.
 pub enum Mail {
     /// Entries to deliver, in offset order.
     Deliver(ShardPart),
     /// Something to do with the shard.
     Call(ShardCall),
+    /// Something to do on the shard's thread.
+    Local(LocalCall),
 }
 
 /// Where the log stood when the server started, and what the shards begin with.
@@ -209,6 +219,21 @@ impl Hub {
         answered.await.ok()
     }
 
+    /// Does something on the thread of one shard, which finds its links there; `None` when it has stopped.
+    pub async fn call_local<T: Send + 'static>(
+        &self,
+        shard: usize,
+        work: impl FnOnce(&LocalShard) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let call: LocalCall = Box::new(move |local| {
+            // The asker may have gone away; the work is done all the same.
+            let _ = answer.send(work(local));
+        });
+        self.mailboxes.get(shard)?.send(Mail::Local(call)).await.ok()?;
+        answered.await.ok()
+    }
+
     /// Does the same with every shard and returns their answers.
     pub async fn call_all<T: Send + 'static>(
         &self,
@@ -273,8 +298,13 @@ impl Hub {
     ///
     /// # Errors
     /// [`Full`] names the limit that is reached.
-    pub fn admit_stream(&self, user: Option<&Arc<str>>, network: Option<IpNet>) -> Result<StreamSlot, Full> {
-        self.admission.admit(user, network)
+    pub fn admit_stream(
+        &self,
+        transport: Transport,
+        user: Option<&Arc<str>>,
+        network: Option<IpNet>,
+    ) -> Result<StreamSlot, Full> {
+        self.admission.admit(user, network).map(|slot| slot.counted_for(transport))
     }
 
     /// Open streams.

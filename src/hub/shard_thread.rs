@@ -4,6 +4,8 @@
 //! The loop serves a slice of sessions, then yields to the thread's other tasks, so a pass over
 //! ten thousand clients does not hold up a request.
 
+mod dialogue;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,6 +33,8 @@ use super::delivery::{Delivery, ShardPart};
 use super::links::{BodyPipe, BodyReader, LinkEvent, LinkTable, Notices};
 use super::{ConnectionNews, Hub, Mail, StreamSlot};
 use crate::ports::store::PageQuery;
+
+pub(crate) use dialogue::WebSocketOpening;
 
 /// Mails that are taken before sessions are served again.
 const MAILS_AT_ONCE: usize = 256;
@@ -191,8 +195,8 @@ impl LocalShard {
             let Some(effect) = effect else { return };
             match effect {
                 Effect::ReadPage(request) => self.read_page(request),
-                Effect::Close { session, farewell, reason: _ } => {
-                    self.state.borrow_mut().links.close(session, &farewell);
+                Effect::Close { session, farewell, reason } => {
+                    self.state.borrow_mut().links.close(session, &farewell, reason);
                 }
                 Effect::Presence(notice) => self.spread_presence(notice),
                 Effect::ConnectionEnded { connection, client, reason } => {
@@ -237,6 +241,13 @@ impl LocalShard {
     fn take_link_event(&self, event: LinkEvent) {
         match event {
             LinkEvent::Writable(key) => self.with(|shard, _| shard.writable(key)),
+            LinkEvent::Ready(key) => {
+                let takes_more = self.state.borrow_mut().links.flush(key);
+                if takes_more {
+                    self.with(|shard, _| shard.writable(key));
+                }
+                self.hear(key);
+            }
             LinkEvent::Down(key, reason) => {
                 self.state.borrow_mut().links.remove(key);
                 self.with(|shard, now| shard.link_down(now, key, reason));
@@ -248,6 +259,7 @@ impl LocalShard {
         match mail {
             Mail::Deliver(part) => self.deliver(part),
             Mail::Call(call) => self.with(|shard, now| call(shard, now)),
+            Mail::Local(call) => call(self),
         }
     }
 
@@ -257,11 +269,16 @@ impl LocalShard {
         self.deliver(delivery.part());
         let progress = self.run_slice();
         self.settle();
-        let next = self.state.borrow().shard.next_timeout();
+        let next = self.next_timeout();
         let is_early = next.is_some_and(|next| self.wakes_at.get().is_none_or(|wakes_at| next < wakes_at));
         if progress == Progress::More || is_early {
             self.notices.ring();
         }
+    }
+
+    fn next_timeout(&self) -> Option<Moment> {
+        let state = self.state.borrow();
+        [state.shard.next_timeout(), state.links.next_timeout()].into_iter().flatten().min()
     }
 
     fn deliver(&self, part: ShardPart) {
@@ -282,6 +299,7 @@ impl LocalShard {
         let State { shard, links, waits } = &mut *state;
         let was_in_pass = shard.is_in_pass();
         let progress = shard.run_slice(self.hub.now(), links);
+        links.answer_polls(self.hub.now());
         if !was_in_pass && shard.is_in_pass() {
             waits.pass_began();
         }
@@ -328,6 +346,7 @@ impl Driver {
             let heartbeat = self.local.hub.config.load().heartbeat;
             self.local.state.borrow_mut().shard.set_heartbeat(now, heartbeat);
             self.local.state.borrow_mut().shard.handle_timeout(now);
+            self.local.give_up_polls(now);
             self.local.settle();
             let progress = self.local.run_slice();
             self.local.settle();
@@ -344,7 +363,7 @@ impl Driver {
 
     /// Waits for something to do. False when the mailbox is closed.
     async fn wait(&mut self) -> bool {
-        let timeout = self.local.state.borrow().shard.next_timeout();
+        let timeout = self.local.next_timeout();
         self.local.wakes_at.set(timeout);
         let now = self.local.hub.now();
         let pause = timeout.map_or(Duration::from_secs(3600), |timeout| timeout - now);

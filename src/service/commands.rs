@@ -89,6 +89,17 @@ pub async fn run(
     }
 }
 
+/// Lets a session go on as long as the token of its owner that was presented last.
+///
+/// # Errors
+/// [`Refusal::NoSession`].
+pub async fn keep_right(local: &LocalShard, principal: &Principal, token: &SessionToken) -> Result<(), Refusal> {
+    let hub = local.hub();
+    let shard = hub.directory.find(token).ok_or(Refusal::NoSession)?;
+    let session = Session { hub, shard, token: token.clone(), principal: Arc::clone(&principal.name) };
+    session.renew_right(principal.clone()).await.map(drop)
+}
+
 /// A session, wherever it is served.
 struct Session<'a> {
     hub: &'a Arc<Hub>,

@@ -10,6 +10,7 @@ pub mod connections;
 pub mod event_log;
 pub mod openness;
 pub mod operator;
+pub mod polls;
 pub mod publish;
 pub mod rights;
 pub mod settings;
@@ -132,6 +133,9 @@ pub enum Refusal {
     /// The database, for what is no message.
     #[error("{0}; nothing was changed")]
     Database(StoreError),
+    /// The operator has turned the transport off.
+    #[error("the transport {0} is turned off")]
+    TransportDisabled(&'static str),
     /// The server is about to stop.
     #[error("the server is about to stop")]
     Draining,
@@ -229,6 +233,7 @@ impl Refusal {
             | Self::BadCredentials
             | Self::RegistrationClosed
             | Self::NoLogin
+            | Self::TransportDisabled(_)
             | Self::SetupClosed => RefusalClass::Denied,
             Self::Throttled(_) => RefusalClass::Limited,
             Self::Password(PasswordError::Busy) => RefusalClass::Unavailable,

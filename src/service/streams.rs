@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use santral_core::client::Client;
 use santral_core::format::Format;
+use santral_core::json_line;
 use santral_core::limits::{RETRY_LATER_MS, RETRY_MS, SUBSCRIPTIONS_PER_SESSION_MAX};
 use santral_core::names::{ChannelName, Selector, SessionToken};
 use santral_core::position::ResumeFrom;
@@ -18,6 +19,7 @@ use santral_schema::sessions::{StreamFormat, StreamRequest};
 
 use super::{Peer, Refusal, new_connection_id};
 use crate::auth::{Credential, Principal};
+use crate::config::Transport;
 use crate::hub::admission::Full;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::{Hub, StreamSlot};
@@ -27,6 +29,7 @@ use crate::telemetry::metrics::labels::ConnectionRefusal;
 #[derive(Debug)]
 pub struct StreamOrder {
     selectors: Vec<Selector>,
+    transport: Transport,
     format: Format,
     resume: Option<String>,
     session: Option<SessionToken>,
@@ -39,7 +42,7 @@ impl StreamOrder {
     ///
     /// # Errors
     /// [`Refusal`] for names that break the grammar and for too many of them.
-    pub fn parse(request: StreamRequest, principal: &Principal) -> Result<Self, Refusal> {
+    pub fn parse(transport: Transport, request: StreamRequest, principal: &Principal) -> Result<Self, Refusal> {
         let mut selectors = parse_selectors(&request.channels)?;
         check_right_to_follow(principal, &selectors, request.presence)?;
         if request.broadcast != Some(false) {
@@ -56,13 +59,14 @@ impl StreamOrder {
             return Err(Refusal::TooManySubscriptions);
         }
         let session = request.session.as_deref().map(SessionToken::parse).transpose().map_err(Refusal::Session)?;
-        let format = match request.format {
-            StreamFormat::Raw => Format::Raw,
-            StreamFormat::Envelope => Format::Envelope,
+        let format = match (transport, request.format) {
+            (Transport::Sse, StreamFormat::Raw) => Format::Raw,
+            (Transport::Sse, StreamFormat::Envelope) => Format::Envelope,
+            (Transport::WebSocket | Transport::LongPoll | Transport::SocketIo, _) => Format::Json,
         };
         // An empty Last-Event-ID is what a client sends that has none (WHATWG HTML, section 9.2.3).
         let resume = request.last_event_id.filter(|id| !id.is_empty());
-        Ok(Self { selectors, format, resume, session, presence: request.presence, pad: request.pad })
+        Ok(Self { transport, selectors, format, resume, session, presence: request.presence, pad: request.pad })
     }
 }
 
@@ -98,8 +102,11 @@ pub fn parse_selectors(names: &[String]) -> Result<Vec<Selector>, Refusal> {
 /// A session that was admitted, and the first bytes for its client.
 pub struct Opening {
     pub(crate) session: SessionKey,
+    pub(crate) token: SessionToken,
     pub(crate) slot: StreamSlot,
     pub(crate) first_bytes: Bytes,
+    /// What the client has seen once it has these: for who asks again with it.
+    pub(crate) position: String,
 }
 
 /// Admits a session to this thread's shard.
@@ -118,7 +125,10 @@ pub async fn open(
         hub.metrics.connections_refused.of(ConnectionRefusal::Draining).inc();
         return Err(Refusal::Draining);
     }
-    let slot = hub.admit_stream(principal.user.as_ref(), peer.address.network).map_err(|full| {
+    if !hub.config.load().transports.contains(&order.transport) {
+        return Err(Refusal::TransportDisabled(order.transport.name()));
+    }
+    let slot = hub.admit_stream(order.transport, principal.user.as_ref(), peer.address.network).map_err(|full| {
         let refusal = if full == Full::Total { ConnectionRefusal::Full } else { ConnectionRefusal::Limited };
         hub.metrics.connections_refused.of(refusal).inc();
         Refusal::Full(full)
@@ -139,7 +149,7 @@ pub async fn open(
         token: token.clone(),
         resumable,
         connection,
-        client: client_of(principal, peer),
+        client: client_of(order.transport, principal, peer),
         expires: principal.expires_at.map(|end| hub.moment_of(end)),
         format: order.format,
         selectors: order.selectors,
@@ -163,11 +173,16 @@ pub async fn open(
         transports: config.transports.iter().map(|transport| transport.name().to_owned()).collect(),
     };
     let mut first_bytes = BytesMut::from(&order.format.hello(attached.id, draw(RETRY_MS), &hello)[..]);
-    if order.pad {
+    if order.pad && order.transport == Transport::Sse {
         first_bytes.extend_from_slice(&sse::padding());
     }
     first_bytes.extend_from_slice(&attached.gaps);
-    Ok(Opening { session: attached.session, slot, first_bytes: first_bytes.freeze() })
+    let first_bytes = first_bytes.freeze();
+    let position = match order.format {
+        Format::Json => json_line::last_id(&first_bytes).unwrap_or_default().to_owned(),
+        Format::Raw | Format::Envelope => String::new(),
+    };
+    Ok(Opening { session: attached.session, token, slot, first_bytes, position })
 }
 
 /// Ends a session whose client lost its right while it was being admitted.
@@ -206,7 +221,7 @@ async fn take_over(
 }
 
 /// What is known of whoever asks for a stream.
-pub(super) fn client_of(principal: &Principal, peer: &Peer) -> Arc<Client> {
+pub(super) fn client_of(transport: Transport, principal: &Principal, peer: &Peer) -> Arc<Client> {
     let (credential, has_rights_of_role) = handle_of(&principal.credential);
     Arc::new(Client {
         principal: Arc::clone(&principal.name),
@@ -214,7 +229,7 @@ pub(super) fn client_of(principal: &Principal, peer: &Peer) -> Arc<Client> {
         role: principal.role,
         credential,
         has_rights_of_role,
-        transport: "sse",
+        transport: transport.name(),
         address: peer.address.ip.to_string().into(),
         user_agent: peer.user_agent.clone(),
         connected_at: Hub::wall_clock(),
@@ -238,7 +253,9 @@ fn handle_of(credential: &Credential) -> (Option<Arc<str>>, bool) {
     }
 }
 
-fn new_session_token() -> SessionToken {
+/// A session token that nobody guesses.
+#[must_use]
+pub fn new_session_token() -> SessionToken {
     SessionToken::parse(&nanoid::nanoid!(22)).expect("nanoid's alphabet is that of tokens")
 }
 

@@ -18,12 +18,8 @@ use actix_web::middleware::Next;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use santral_core::session::SessionKey;
-
 use super::connections::{Member, Place};
 use super::patience::Patience;
-use crate::hub::StreamSlot;
-use crate::hub::shard_thread::LocalShard;
 
 /// Says what becomes of a connection after its response. Every request of the connection sees it.
 #[derive(Clone, Default)]
@@ -57,6 +53,10 @@ impl Ticket {
 
     fn is_given(&self) -> bool {
         self.0.handover.borrow().is_some()
+    }
+
+    fn is_upgrade(&self) -> bool {
+        self.0.handover.borrow().as_ref().is_some_and(|handover| handover.is_upgrade)
     }
 }
 
@@ -114,30 +114,28 @@ impl<B: MessageBody + Unpin> MessageBody for WatchedBody<B> {
     }
 }
 
-/// A session that waits for its socket. Dropped without it, the session learns that it never comes.
+/// Who waits for a socket. Dropped without it, it learns that the socket never comes.
+pub(crate) trait Landing {
+    /// Takes the socket over.
+    fn land(self: Box<Self>, stream: std::net::TcpStream);
+}
+
+/// A socket's way out of the HTTP machinery.
 pub(crate) struct Handover {
-    shard: LocalShard,
-    session: SessionKey,
-    slot: Option<StreamSlot>,
+    landing: Box<dyn Landing>,
+    /// Whether it leaves as soon as the head is flushed, since the next bytes of the client are no HTTP.
+    is_upgrade: bool,
 }
 
 impl Handover {
-    pub(crate) fn new(shard: LocalShard, session: SessionKey, slot: StreamSlot) -> Self {
-        Self { shard, session, slot: Some(slot) }
+    /// Once the response is complete.
+    pub(crate) fn behind_response(landing: impl Landing + 'static) -> Self {
+        Self { landing: Box::new(landing), is_upgrade: false }
     }
 
-    fn complete(mut self, stream: std::net::TcpStream) {
-        if let Some(slot) = self.slot.take() {
-            self.shard.link_socket(self.session, stream, slot);
-        }
-    }
-}
-
-impl Drop for Handover {
-    fn drop(&mut self) {
-        if self.slot.is_some() {
-            self.shard.abandon(self.session);
-        }
+    /// Once the head is flushed; nothing is read before (RFC 9110, section 7.8).
+    pub(crate) fn upgrade(landing: impl Landing + 'static) -> Self {
+        Self { landing: Box::new(landing), is_upgrade: true }
     }
 }
 
@@ -203,6 +201,14 @@ impl DetachableStream {
 impl AsyncRead for DetachableStream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.ticket.is_upgrade() {
+            // What comes now is for whoever takes the socket over.
+            return Poll::Pending;
+        }
+        if this.stream.is_none() {
+            // The socket has left; for the dispatcher that is the end of its connection.
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut *this).poll_stream(|stream| stream.poll_read(context, buffer));
         if buffer.filled().len() > before {
@@ -236,8 +242,9 @@ impl AsyncWrite for DetachableStream {
         if flushed.is_ready() {
             self.patience.on_flushed();
         }
-        if flushed.is_ready() && self.ticket.0.held.get() {
-            // The dispatcher never shuts down while a request waits, and must learn of its end.
+        if flushed.is_ready() && (self.ticket.0.held.get() || self.ticket.is_upgrade()) {
+            // The dispatcher never shuts down while a request waits, or a body that never ends, and must
+            // learn of its end.
             context.waker().wake_by_ref();
             return self.poll_shutdown(context);
         }
@@ -249,7 +256,7 @@ impl AsyncWrite for DetachableStream {
             return self.poll_stream(|stream| stream.poll_shutdown(context));
         };
         if let Some(stream) = self.stream.take() {
-            handover.complete(stream.into_std()?);
+            handover.landing.land(stream.into_std()?);
         }
         Poll::Ready(Ok(()))
     }

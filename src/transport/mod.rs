@@ -5,3 +5,4 @@ pub mod detach;
 mod patience;
 pub mod server;
 pub mod sse;
+pub mod websocket;

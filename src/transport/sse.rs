@@ -11,7 +11,10 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
-use super::detach::{Handover, Ticket};
+use santral_core::session::SessionKey;
+
+use super::detach::{Handover, Landing, Ticket};
+use crate::hub::StreamSlot;
 use crate::hub::links::BodyReader;
 use crate::hub::shard_thread::LocalShard;
 use crate::service::streams::Opening;
@@ -19,15 +22,39 @@ use crate::service::streams::Opening;
 /// Answers with a stream: by the socket itself where the connection can give it away, else by a body.
 #[must_use]
 pub fn respond(request: &HttpRequest, shard: &LocalShard, opening: Opening) -> HttpResponse {
-    let Opening { session, slot, first_bytes } = opening;
+    let Opening { session, slot, first_bytes, .. } = opening;
     let body = match request.conn_data::<Ticket>() {
         Some(ticket) => {
-            ticket.hand_over(Handover::new(shard.clone(), session, slot));
+            let stream = Stream { shard: shard.clone(), session, slot: Some(slot) };
+            ticket.hand_over(Handover::behind_response(stream));
             StreamBody { first_bytes: Some(first_bytes), rest: None }
         }
         None => StreamBody { first_bytes: Some(first_bytes), rest: Some(shard.link_body(session, slot)) },
     };
     event_stream(body)
+}
+
+/// A stream that waits for its socket.
+struct Stream {
+    shard: LocalShard,
+    session: SessionKey,
+    slot: Option<StreamSlot>,
+}
+
+impl Landing for Stream {
+    fn land(mut self: Box<Self>, stream: std::net::TcpStream) {
+        if let Some(slot) = self.slot.take() {
+            self.shard.link_socket(self.session, stream, slot);
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.slot.is_some() {
+            self.shard.abandon(self.session);
+        }
+    }
 }
 
 /// Answers with a stream that ends at once: how a native EventSource is asked to come back later,

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use santral::telemetry::metrics::{Declaration, Metrics};
+use santral_core::websocket::CloseCode;
 use santral_schema::event_log::EventType;
 use santral_schema::problem::ProblemCode;
 use santral_schema::reason::DisconnectReason;
@@ -68,15 +69,25 @@ fn the_table_of_errors_is_fresh() {
 
 #[test]
 fn the_table_of_disconnect_reasons_is_fresh() {
-    let mut text = "<!-- Generated from shared-schema/src/reason.rs. Do not edit; run: SANTRAL_UPDATE_DOCS=1 cargo test --test it docs -->\n\n\
+    let mut text = "<!-- Generated from shared-schema/src/reason.rs and core/src/websocket/close_code.rs. Do not edit; run: SANTRAL_UPDATE_DOCS=1 cargo test --test it docs -->\n\n\
         # Why connections end\n\n\
-        `code` and `name` stand in `bye`, see clause SSE-14 of [protocol.md](protocol.md), and in the server's log. Not every\n\
-        reason is ever told: who has left hears nothing.\n\n\
-        | code | name | come back? | what happened |\n|---|---|---|---|\n"
+        `code` and `name` stand in `bye`, see clause SSE-14 of [protocol.md](protocol.md), and in the server's log. A WebSocket\n\
+        is closed with the code in the third column, and its reason begins with `code` and `name`. Not every reason is ever\n\
+        told: who has left hears nothing.\n\n\
+        | code | name | WebSocket | come back? | what happened | what to do |\n|---|---|---|---|---|---|\n"
         .to_owned();
     for reason in DisconnectReason::ALL {
         let back = if reason.should_reconnect() { "yes" } else { "no" };
-        writeln!(text, "| {} | `{}` | {back} | {} |", reason.code(), reason.name(), reason.text())
+        let (code, name, close) = (reason.code(), reason.name(), reason.close_code());
+        writeln!(text, "| {code} | `{name}` | {close} | {back} | {} | {} |", reason.text(), reason.advice())
+            .expect("a String takes all text");
+    }
+    text.push_str(
+        "\n## Close codes of WebSockets\n\nThe codes of RFC 6455, section 7.4.1, and of the registry of IANA that this server sends.\n\n\
+        | code | meaning | what to do |\n|---|---|---|\n",
+    );
+    for code in CloseCode::ALL {
+        writeln!(text, "| {} | {} | {} |", code.number(), code.meaning(), code.advice())
             .expect("a String takes all text");
     }
     keep_fresh("docs/codes.md", &text);

@@ -4,10 +4,12 @@
 //! [`encoder`] makes the few bytes around what the server sends; payloads are written beside them,
 //! not copied. The handshake itself belongs to the edge.
 
+mod close_code;
 mod decoder;
 pub mod encoder;
 mod violation;
 
+pub use close_code::CloseCode;
 pub use decoder::{Decoder, Rules};
 pub use violation::Violation;
 
@@ -90,24 +92,26 @@ pub enum Message {
 
 /// Close codes that the server sends (section 7.4.1 and the registry of IANA).
 pub mod close {
+    use super::CloseCode;
+
     /// The purpose of the connection is fulfilled.
-    pub const NORMAL: u16 = 1000;
+    pub const NORMAL: u16 = CloseCode::Normal.number();
     /// The server is going away.
-    pub const GOING_AWAY: u16 = 1001;
+    pub const GOING_AWAY: u16 = CloseCode::GoingAway.number();
     /// The client broke the protocol.
-    pub const PROTOCOL_ERROR: u16 = 1002;
+    pub const PROTOCOL_ERROR: u16 = CloseCode::ProtocolError.number();
     /// The client sent a kind of message that is not taken.
-    pub const UNSUPPORTED_DATA: u16 = 1003;
+    pub const UNSUPPORTED_DATA: u16 = CloseCode::UnsupportedData.number();
     /// Text was no UTF-8.
-    pub const INVALID_PAYLOAD: u16 = 1007;
+    pub const INVALID_PAYLOAD: u16 = CloseCode::InvalidPayload.number();
     /// The client broke a policy.
-    pub const POLICY_VIOLATION: u16 = 1008;
+    pub const POLICY_VIOLATION: u16 = CloseCode::PolicyViolation.number();
     /// A message was too big.
-    pub const MESSAGE_TOO_BIG: u16 = 1009;
+    pub const MESSAGE_TOO_BIG: u16 = CloseCode::MessageTooBig.number();
     /// The server met what it did not expect.
-    pub const INTERNAL_ERROR: u16 = 1011;
+    pub const INTERNAL_ERROR: u16 = CloseCode::InternalError.number();
     /// Too much to do: come back later.
-    pub const TRY_AGAIN_LATER: u16 = 1013;
+    pub const TRY_AGAIN_LATER: u16 = CloseCode::TryAgainLater.number();
 
     /// Whether a close frame may carry this code (section 7.4.2).
     ///

@@ -28,6 +28,8 @@ use santral_schema::access::Role;
 
 use super::{Edge, Passage};
 use crate::auth::Principal;
+use crate::http::{events, websocket};
+use crate::hub::admission::ClientAddress;
 
 /// How often something may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,11 +234,16 @@ pub(super) fn judge_address(
     let (standing, limited) = edge.rate_limits.check_address(&network);
     passage.standings[0] = standing;
     let Some(limited) = limited else { return Ok(()) };
-    if path == "/api/events" || may_be_admin(query, headers) {
+    if is_stream(path) || may_be_admin(query, headers) {
         passage.limited = Some(limited);
         return Ok(());
     }
     Err(limited)
+}
+
+/// Whether who asks there cannot read an error, and is told otherwise by whoever answers.
+fn is_stream(path: &str) -> bool {
+    path == events::PATH || websocket::PATHS.contains(&path)
 }
 
 /// Whether the request brings something that may prove to be an administrator's.
@@ -266,6 +273,22 @@ pub fn settle(request: &HttpRequest, principal: &Principal) -> Result<(), RateLi
     let (standing, limited) = edge.rate_limits.check_principal(&principal.name);
     passage.standings[1] = standing;
     limited.map_or(Ok(()), Err)
+}
+
+/// Counts what a client asks for on a connection that is open, as a request of its own.
+///
+/// # Errors
+/// [`RateLimited`].
+pub fn charge(edge: &Edge, address: ClientAddress, principal: &Principal) -> Result<(), RateLimited> {
+    if principal.role == Role::Admin {
+        return Ok(());
+    }
+    let by_address = address.network.and_then(|network| edge.rate_limits.check_address(&network).1);
+    let by_principal = || match principal.name.is_empty() {
+        true => None,
+        false => edge.rate_limits.check_principal(&principal.name).1,
+    };
+    by_address.or_else(by_principal).map_or(Ok(()), Err)
 }
 
 /// Tells a client how it stands.

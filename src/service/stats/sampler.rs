@@ -13,13 +13,14 @@ use santral_schema::stats::{
 };
 
 use super::Sources;
+use crate::config::Transport;
 use crate::hub::Hub;
 use crate::hub::census::{Census, CensusTaker};
 use crate::ports::store::StoreError;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::cells::{set_counter, set_gauge};
 use crate::telemetry::metrics::histogram::{Distribution, Histogram, Micros};
-use crate::telemetry::metrics::labels::{Door, Label, Outcome, StorageState, Transport};
+use crate::telemetry::metrics::labels::{Door, Label, Outcome, StorageState, Transport as TransportLabel};
 use crate::telemetry::{self, process};
 
 /// Makes a sample each time it is asked to.
@@ -260,9 +261,15 @@ fn storage(hub: &Hub) -> StorageHealth {
 
 fn connections(hub: &Hub, census: &Census) -> ConnectionStats {
     let open = hub.streams() as u64;
+    let of = |transport| hub.admission.streams_by(transport) as u64;
     ConnectionStats {
         total: open,
-        by_transport: TransportStats { sse: open },
+        by_transport: TransportStats {
+            sse: of(Transport::Sse),
+            websocket: of(Transport::WebSocket),
+            poll: of(Transport::LongPoll),
+            socketio: of(Transport::SocketIo),
+        },
         started_total: census.counters.connections_started,
         ended_total: census.counters.connections_ended.iter().sum(),
         refused_total: hub.metrics.connections_refused.total(),
@@ -290,7 +297,9 @@ fn log_stats(hub: &Hub) -> LogStats {
 fn export(hub: &Hub, measured: &Measured) {
     let metrics = &hub.metrics;
     export_shards(metrics, &measured.census);
-    set_gauge(metrics.open_streams.of(Transport::Sse), hub.streams() as u64);
+    for (transport, label) in Transport::ALL.into_iter().zip(TransportLabel::all()) {
+        set_gauge(metrics.open_streams.of(*label), hub.admission.streams_by(transport) as u64);
+    }
     set_gauge(&metrics.writer_queue, measured.writer_queue);
     let state = match measured.storage {
         StorageHealth::Ok => StorageState::Ok,

@@ -105,6 +105,12 @@ labels! {
     Transport = "transport" {
         /// Server-Sent Events.
         Sse = "sse",
+        /// WebSockets.
+        WebSocket = "websocket",
+        /// Sessions that are polled.
+        LongPoll = "poll",
+        /// Socket.IO.
+        SocketIo = "socketio",
     }
 
     /// By which door a publish came.
