@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod engineio;
 pub mod entry;
 mod feeds;
 pub mod format;
@@ -20,6 +21,7 @@ pub mod position;
 mod ring;
 pub mod session;
 pub mod shard;
+pub mod socketio;
 pub mod sse;
 pub mod time;
 pub mod websocket;
