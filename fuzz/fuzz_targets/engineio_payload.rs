@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use santral_core::engineio::payload::{self, Outgoing};
 use santral_core::engineio::Packet;
+use santral_core::engineio::payload::{self, Outgoing};
 
 fuzz_target!(|bytes: &[u8]| {
     check_cut(bytes);

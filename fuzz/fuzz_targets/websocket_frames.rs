@@ -8,8 +8,8 @@ use santral_core::websocket::{Decoder, Message, Rules, Violation};
 
 const RULES: Rules = Rules { message_bytes_max: 300, fragments_max: 8, takes_binary: true };
 
-/// The first byte says how the rest is cut, and whether a mask is set where one is missing: without that
-/// hardly an input would come far.
+// The first byte says how the rest is cut, and whether a mask is set where one is missing: without that
+// hardly an input would come far.
 fuzz_target!(|bytes: &[u8]| {
     let Some((&first, rest)) = bytes.split_first() else { return };
     let frames = if first & 1 == 0 { rest.to_vec() } else { masked(rest) };
@@ -51,14 +51,17 @@ fn masked(bytes: &[u8]) -> Vec<u8> {
         *second |= 0x80;
         let short = usize::from(*second & 0x7F);
         let long = |count: usize| {
-            bytes.get(at + 2..at + 2 + count).map(|length| length.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte)))
+            bytes
+                .get(at + 2..at + 2 + count)
+                .map(|length| length.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte)))
         };
         let (head, length) = match short {
             126 => (8, long(2)),
             127 => (14, long(8)),
             short => (6, Some(short)),
         };
-        let Some(next) = length.and_then(|length| at.checked_add(head)?.checked_add(length)) else { break };
+        let next = length.and_then(|length| at.checked_add(head)?.checked_add(length));
+        let Some(next) = next.filter(|next| *next < bytes.len()) else { break };
         at = next;
     }
     bytes

@@ -5,9 +5,19 @@
 //! cuts there and adds its own frame heads. JSON text cannot hold the separator, since it escapes
 //! control characters.
 
+mod close_reason;
+mod connection;
+mod handshake;
+mod heartbeat;
+mod outcome;
 mod packet;
 pub mod payload;
 
+pub use close_reason::CloseReason;
+pub use connection::Connection;
+pub use handshake::open_packet;
+pub use heartbeat::Timing;
+pub use outcome::{Output, PollAnswer, ProbeVerdict, Received, Refusal, UpgradeVerdict};
 pub use packet::{Packet, PacketError};
 
 /// Parts the packets of a polling body, and closes each packet that the server makes (U+001E).

@@ -45,10 +45,15 @@ pub struct Detached<'a> {
 }
 
 /// Takes the bytes out of JSON text. `None` where it holds none; more than a packet takes stay in the text.
+///
+/// So do all where the text has the key of a placeholder: receivers would take it for one, and end the
+/// connection over it.
 #[must_use]
 pub fn detach(text: &str) -> Option<Detached<'_>> {
     // Most messages hold none: one search tells.
-    text.contains(BYTES_KEY).then_some(())?;
+    if !text.contains(BYTES_KEY) || names_a_placeholder(text) {
+        return None;
+    }
     let mut attachments = Vec::new();
     let text = rewrite(text, BYTES_KEY, |object| {
         let Ok(InLog { bytes }) = serde_json::from_str::<InLog<'_>>(object) else { return Ok(None) };
@@ -104,6 +109,23 @@ fn rewrite<'a>(
         at = next;
     }
     Ok(put_together(text, &replaced))
+}
+
+/// Whether a string reads `_placeholder`, with or without escapes.
+fn names_a_placeholder(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(start) = text[at..].find('"').map(|found| at + found) {
+        at = string_end(bytes, start);
+        let string = &text[start..at];
+        let is_escaped = string.contains('\\');
+        if string == PLACEHOLDER_KEY
+            || is_escaped && serde_json::from_str::<String>(string).is_ok_and(|string| string == "_placeholder")
+        {
+            return true;
+        }
+    }
+    false
 }
 
 struct OpenObject {
@@ -223,6 +245,16 @@ mod tests {
         ] {
             assert_eq!(detach(text), None, "{text}");
         }
+    }
+
+    /// A sender could end the connections of others otherwise.
+    #[test]
+    fn nothing_is_detached_beside_the_key_of_a_placeholder() {
+        for key in ["_placeholder", "\\u005fplaceholder", "_pl\\u0061ceholder"] {
+            let text = format!(r#"[{{"$bytes":"AQ=="}},{{"{key}":true,"num":7}}]"#);
+            assert_eq!(detach(&text), None, "{text}");
+        }
+        assert!(detach(r#"[{"$bytes":"AQ=="},"\"_placeholder\"","\u00e4"]"#).is_some());
     }
 
     proptest! {
