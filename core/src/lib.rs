@@ -9,6 +9,7 @@
 pub mod client;
 pub mod engineio;
 pub mod entry;
+pub mod event_name;
 mod feeds;
 pub mod format;
 pub mod grants;

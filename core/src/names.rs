@@ -7,19 +7,14 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::limits::{CHANNEL_NAME_BYTES_MAX, EVENT_NAME_BYTES_MAX, SESSION_TOKEN_BYTES_MAX, SESSION_TOKEN_BYTES_MIN};
+pub use crate::event_name::EventName;
+use crate::limits::{CHANNEL_NAME_BYTES_MAX, SESSION_TOKEN_BYTES_MAX, SESSION_TOKEN_BYTES_MIN};
 
 /// The channel that every session follows unless it opts out.
 pub const BROADCAST: &str = "broadcast";
 
 /// Prefix of the channel that belongs to one user.
 pub const USER_PREFIX: &str = "user:";
-
-/// Event names that only the server sends.
-const RESERVED_EVENTS: [&str; 5] = ["hello", "ping", "gap", "bye", "presence"];
-
-/// Prefix of further event names that only the server sends.
-const RESERVED_EVENT_PREFIX: &str = "santral:";
 
 /// Why a name was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -167,31 +162,6 @@ impl fmt::Display for Selector {
     }
 }
 
-/// The `event:` of a message: `[A-Za-z0-9_.:-]{1,128}`, none of the server's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventName(Arc<str>);
-
-impl EventName {
-    /// Reads an event name that a publisher sent.
-    ///
-    /// # Errors
-    /// [`NameError`] says which rule was broken.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        check_length(text, EVENT_NAME_BYTES_MAX)?;
-        check_characters(text, |byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))?;
-        if RESERVED_EVENTS.contains(&text) || text.starts_with(RESERVED_EVENT_PREFIX) {
-            return Err(NameError::Reserved);
-        }
-        Ok(Self(text.into()))
-    }
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// One live attach of a client: 22 characters of `[A-Za-z0-9_-]`, 132 bits. Not a secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId([u8; Self::LENGTH]);
@@ -264,7 +234,7 @@ fn check_channel_text(text: &str) -> Result<(), NameError> {
     check_characters(text, |byte| byte.is_ascii_alphanumeric() || b"_.:@/-".contains(&byte))
 }
 
-fn check_length(text: &str, bytes_max: usize) -> Result<(), NameError> {
+pub(crate) fn check_length(text: &str, bytes_max: usize) -> Result<(), NameError> {
     match text.len() {
         0 => Err(NameError::Empty),
         length if length > bytes_max => Err(NameError::TooLong(bytes_max)),
@@ -313,15 +283,6 @@ mod tests {
         for prefix in ["*", "u*", "user*"] {
             assert!(!Selector::parse(prefix).expect("a valid selector").matches(&private), "{prefix}");
         }
-    }
-
-    #[test]
-    fn the_servers_event_names_are_refused() {
-        for reserved in ["hello", "ping", "gap", "bye", "presence", "santral:x"] {
-            assert_eq!(EventName::parse(reserved), Err(NameError::Reserved));
-        }
-        assert!(EventName::parse("order.created").is_ok());
-        assert!(EventName::parse("a b").is_err());
     }
 
     #[test]

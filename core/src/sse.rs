@@ -20,15 +20,13 @@ pub const PING: Bytes = Bytes::from_static(b"event: ping\ndata: {}\n\n");
 /// The frame of a message in the raw format.
 #[must_use]
 pub fn raw_frame(position: Option<Position>, publication: &Publication) -> Bytes {
-    let event = publication.event.as_ref().map(|name| name.as_str());
-    frame(position, event, &publication.data)
+    frame(position, event_of(publication).as_deref(), &publication.data)
 }
 
 /// The frame of a message in the envelope format.
 #[must_use]
 pub fn envelope_frame(position: Option<Position>, at: Timestamp, publication: &Publication) -> Bytes {
-    let event = publication.event.as_ref().map(|name| name.as_str());
-    frame(position, event, &to_json(&wire_envelope(position, at, publication)))
+    frame(position, event_of(publication).as_deref(), &to_json(&wire_envelope(position, at, publication)))
 }
 
 /// An entry as clients see it outside of a stream.
@@ -40,12 +38,17 @@ pub fn envelope(entry: &Entry) -> Envelope {
 fn wire_envelope(position: Option<Position>, at: Timestamp, publication: &Publication) -> Envelope {
     Envelope {
         channel: publication.channel.to_string(),
-        event: publication.event.as_ref().map(|name| name.as_str().to_owned()),
+        event: event_of(publication),
         id: position.map(|position| position.to_string()),
         from: wire_sender(&publication.from),
         at: at.to_rfc3339(),
         data: RawValue::from_string(publication.data.to_string()).expect("publications hold checked JSON text"),
     }
+}
+
+/// The name of the event as our own streams write it.
+fn event_of(publication: &Publication) -> Option<String> {
+    publication.event.as_ref().map(|name| name.on_stream().to_string())
 }
 
 /// The sender as clients see it; `None` when nothing is known.

@@ -104,7 +104,8 @@ proptest! {
     ) {
         prop_assert!(ChannelName::parse(&channel).is_ok(), "{}", channel);
         prop_assert!(keeps(Selector::parse(&selector)), "{}", selector);
-        prop_assert!(keeps(EventName::parse(&event)), "{}", event);
+        // The pattern counts characters, the server bytes.
+        prop_assert!(event.len() > 128 || keeps(EventName::parse(&event)), "{}", event);
         prop_assert!(ConnectionId::parse(&connection).is_ok(), "{}", connection);
         prop_assert!(SessionToken::parse(&session).is_ok(), "{}", session);
         prop_assert!(ChannelName::of_user(&user).is_ok(), "{}", user);

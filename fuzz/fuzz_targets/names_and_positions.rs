@@ -26,7 +26,11 @@ fn check_names(text: &str) {
     }
     if let Ok(event) = EventName::parse(text) {
         assert_eq!(event.as_str(), text);
-        assert!(is_of(text, 1..=128, b"_.:-"));
+        assert_eq!(event.on_stream().to_string(), text);
+    }
+    if let Ok(event) = EventName::foreign(text) {
+        assert!((1..=128).contains(&text.len()) && !text.contains(|c: char| c.is_control() || "\u{2028}\u{2029}".contains(c)));
+        assert!(EventName::parse(&event.on_stream().to_string()).is_ok(), "no name is a word of the server's");
     }
     if let Ok(connection) = ConnectionId::parse(text) {
         assert_eq!(connection.as_str(), text);

@@ -41,7 +41,7 @@ impl MessageRow {
         let connection = |text: Option<String>| text.map(|text| ConnectionId::parse(&text)).transpose();
         let publication = Publication {
             channel: ChannelName::parse(&self.channel)?,
-            event: self.event.map(|text| EventName::parse(&text)).transpose()?,
+            event: self.event.map(|text| EventName::foreign(&text)).transpose()?,
             data: self.data.into(),
             from: Sender { user: self.sender_user.map(Into::into), connection: connection(self.sender_connection)? },
             except: connection(self.except_connection)?,

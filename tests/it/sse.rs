@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use santral_testkit::http::{HttpError, Request, SseClient, send_raw};
 use santral_testkit::sse::Item;
 
-use crate::support::contract::{TOKEN, assert_refused, expect_silence, json, next, next_data, text};
+use crate::support::contract::{TOKEN, assert_refused, expect_silence, json, next, next_data, percent, text};
 use crate::support::{PATIENCE, Santral, deadline, post_json};
 
 /// Shows SSE-1, REQ-7.
@@ -225,16 +225,39 @@ fn a_silent_stream_is_pinged_within_the_heartbeat_it_was_told() {
 #[test]
 fn nobody_publishes_under_the_servers_own_event_names() {
     let santral = Santral::start();
-    let mut client = santral.listen("/api/events?channel=a");
-    for name in ["hello", "ping", "gap", "bye", "presence", "santral:x", "", "a b", "ş", &"x".repeat(129)] {
-        let item = format!(r#"{{"channel":"a","event":"{name}","data":1}}"#);
-        assert_refused(&santral.post("/api/publish", &item), "invalid_event");
+    let mut client = santral.listen(&format!("/api/events?channel=a&session={TOKEN}"));
+    for name in ["hello", "ping", "gap", "bye", "presence", "santral:x", "", &"x".repeat(129), &"ş".repeat(65)] {
+        for (path, body) in through_every_door(name) {
+            assert_refused(&santral.post(&path, &body), "invalid_event");
+        }
     }
     expect_silence(&mut client);
-    for name in ["Hello", "a.b:c_d-1", "santral", "message", &"x".repeat(128)] {
-        santral.publish(&format!(r#"{{"channel":"a","event":"{name}","data":1}}"#));
-        assert_eq!(next(&mut client).event_type, name);
+}
+
+/// Shows NAME-5.
+#[test]
+fn an_event_may_be_named_by_any_text_on_one_line() {
+    let santral = Santral::start();
+    let mut client = santral.listen(&format!("/api/events?channel=a&session={TOKEN}"));
+    let long = "x".repeat(128);
+    let names =
+        ["chat message", "Hello", " bye", "a.b:c_d-1", "santral", "message", "ş👋", "\"\\", "\u{feff}", "id: 7", &long];
+    for name in names {
+        for (path, body) in through_every_door(name) {
+            assert_eq!(santral.post(&path, &body).status, 200, "{path} {body}");
+            assert_eq!(next(&mut client).event_type, name);
+        }
     }
+}
+
+/// A message with this event name by each way in, as path and body. The command's session has to be there.
+fn through_every_door(event: &str) -> [(String, String); 3] {
+    let item = serde_json::json!({"channel": "a", "event": event, "data": 1}).to_string();
+    [
+        ("/api/publish".to_owned(), item.clone()),
+        (format!("/api/broadcast?channel=a&event={}", percent(event)), "1".to_owned()),
+        (format!("/api/sessions/{TOKEN}/commands"), format!(r#"{{"publish":{item}}}"#)),
+    ]
 }
 
 /// Shows NAME-1, NAME-2, NAME-4, NAME-6.

@@ -128,3 +128,12 @@ pub(crate) fn json(text: &str) -> Value {
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().expect("the field is a string").to_owned()
 }
+
+/// Percent-encoding of everything but letters and digits.
+pub(crate) fn percent(text: &str) -> String {
+    let encode = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
