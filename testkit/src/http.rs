@@ -70,13 +70,17 @@ impl Request {
     /// Any [`HttpError`]; a status of 400 or more is an answer, not an error.
     pub fn send(&self, address: SocketAddr, timeout: Duration) -> Result<Response, HttpError> {
         let deadline = Instant::now() + timeout;
-        let mut wire = self.open(address, deadline)?;
-        let head = wire.read_head(&self.method, deadline)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = wire.read_body(deadline)? {
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Response { status: head.status, reason: head.reason, headers: head.headers, body })
+        self.start(address, timeout)?.finish(deadline)
+    }
+
+    /// Sends the request on a fresh connection and leaves its answer to be waited for, as that to a
+    /// long poll.
+    ///
+    /// # Errors
+    /// [`HttpError`] of connecting and writing.
+    pub fn start(&self, address: SocketAddr, timeout: Duration) -> Result<Exchange, HttpError> {
+        let wire = self.open(address, Instant::now() + timeout)?;
+        Ok(Exchange { wire, method: self.method.clone() })
     }
 
     /// Connects and writes the request; the answer is still to be read.
@@ -115,6 +119,40 @@ impl Request {
 
     fn has(&self, name: &str) -> bool {
         self.headers.iter().any(|(candidate, _)| candidate.eq_ignore_ascii_case(name))
+    }
+}
+
+/// A request that has been sent and not yet been answered. Dropping it ends the connection.
+#[derive(Debug)]
+pub struct Exchange {
+    wire: Wire,
+    method: String,
+}
+
+impl Exchange {
+    /// Reads the whole answer.
+    ///
+    /// # Errors
+    /// Any [`HttpError`]; a status of 400 or more is an answer, not an error.
+    pub fn finish(mut self, deadline: Instant) -> Result<Response, HttpError> {
+        let head = self.wire.read_head(&self.method, deadline)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = self.wire.read_body(deadline)? {
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Response { status: head.status, reason: head.reason, headers: head.headers, body })
+    }
+
+    /// Whether nothing of the answer comes within this time.
+    ///
+    /// # Errors
+    /// [`HttpError::Broken`] when the connection is gone.
+    pub fn is_held_for(&mut self, time: Duration) -> Result<bool, HttpError> {
+        match self.wire.peek(1, Instant::now() + time) {
+            Ok(_) => Ok(false),
+            Err(HttpError::Deadline { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -212,6 +250,9 @@ pub enum HttpError {
     /// A stream was asked for and something else came.
     #[error("not an event stream: {0:?}")]
     NotAStream(Box<Response>),
+    /// A WebSocket was asked for and something else came.
+    #[error("not upgraded to a WebSocket: {0:?}")]
+    NotUpgraded(Box<Response>),
     /// The stream ended before the event that was waited for.
     #[error("the stream ended while waiting; events that passed: {passed:#?}")]
     Ended {

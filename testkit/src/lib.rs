@@ -1,8 +1,8 @@
 //! Tools that judge Santral, and its rivals, from outside.
 //!
 //! Nothing here shares code with the server: a parser that had the server's own misreading of a
-//! standard would agree with it and prove nothing. What is here: an SSE parser and a plain HTTP
-//! client, a proxy that breaks connections on purpose, journals of what publishers and
+//! standard would agree with it and prove nothing. What is here: an SSE parser, plain HTTP and WebSocket
+//! clients, a proxy that breaks connections on purpose, journals of what publishers and
 //! subscribers saw with a checker that decides whether it was right, a power-cut test, and
 //! helpers that start servers (ours, PostgreSQL, nginx) as child processes.
 //!
@@ -22,5 +22,6 @@ pub mod random;
 pub mod sse;
 pub mod sse_client;
 pub mod tools;
+pub mod websocket;
 
 pub use sse_client::SseClient;

@@ -162,7 +162,7 @@ impl SseClient {
 }
 
 /// Reads what there is of an answer's body, for the error message alone.
-fn drain(mut wire: Wire, head: Head, deadline: Instant) -> Response {
+pub(crate) fn drain(mut wire: Wire, head: Head, deadline: Instant) -> Response {
     let mut body = Vec::new();
     while body.len() < REFUSAL_BYTES_MAX {
         let Ok(Some(piece)) = wire.read_body(deadline) else {

@@ -157,6 +157,26 @@ impl Wire {
         Ok(std::mem::take(&mut self.buffer))
     }
 
+    /// The next `count` bytes without any framing, which stay to be read; `None` when the server has closed
+    /// before them.
+    ///
+    /// # Errors
+    /// Any error of reading; [`HttpError::Truncated`] when some of them have come, but not all.
+    pub(crate) fn peek(&mut self, count: usize, deadline: Instant) -> Result<Option<&[u8]>, HttpError> {
+        while self.buffer.len() < count {
+            if !self.fill(deadline)? {
+                return if self.buffer.is_empty() { Ok(None) } else { Err(self.truncated()) };
+            }
+        }
+        Ok(Some(&self.buffer[..count]))
+    }
+
+    /// Takes bytes that have been peeked at.
+    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
+        let rest = self.buffer.split_off(count.min(self.buffer.len()));
+        std::mem::replace(&mut self.buffer, rest)
+    }
+
     /// Whether the body ended as its framing says, rather than by a cut.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -240,7 +260,7 @@ impl Wire {
         HttpError::Deadline { so_far: self.so_far() }
     }
 
-    fn truncated(&self) -> HttpError {
+    pub(crate) fn truncated(&self) -> HttpError {
         HttpError::Truncated { so_far: self.so_far() }
     }
 }
