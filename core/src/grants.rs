@@ -1,12 +1,15 @@
 //! What somebody may follow, publish, and see the presence of: patterns of channel names.
 //!
-//! A pattern has the grammar of a [`Selector`]: a name, or a prefix with a star behind it. No pattern
-//! reaches into the server's own channels.
+//! A pattern has the grammar of a [`Selector`]: a name, or a prefix with a star behind it. It speaks of
+//! the usual namespace; one that begins with a slash speaks of rooms in others, as `/chat#room` or
+//! `/chat#*`. A star alone is a right to everything, in every namespace. No pattern reaches the channels
+//! of users.
 
 use std::sync::{Arc, LazyLock};
 
 use crate::limits::GRANT_PATTERNS_MAX;
 use crate::names::{ChannelName, NameError, Selector};
+use crate::namespace;
 
 /// Channels that somebody has a right to. Deny by default: no pattern, no right.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,7 +43,8 @@ impl Patterns {
         }
         let parse = |text: &T| {
             let text = text.as_ref();
-            Selector::parse(text).map_err(|error| PatternError::Name(text.to_owned(), error))
+            let parsed = if text.starts_with('/') { parse_elsewhere(text) } else { Selector::parse(text) };
+            parsed.map_err(|error| PatternError::Name(text.to_owned(), error))
         };
         texts.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
@@ -48,14 +52,14 @@ impl Patterns {
     /// Whether there is a right to this channel.
     #[must_use]
     pub fn allow(&self, channel: &ChannelName) -> bool {
-        self.0.iter().any(|pattern| pattern.matches(channel))
+        self.0.iter().any(|pattern| grants(pattern, channel))
     }
 
     /// Whether there is a right to every channel that the selector may ever match.
     #[must_use]
     pub fn cover(&self, selector: &Selector) -> bool {
         self.0.iter().any(|pattern| match (pattern, selector) {
-            (_, Selector::Channel(channel)) => pattern.matches(channel),
+            (_, Selector::Channel(channel)) => grants(pattern, channel),
             (Selector::Prefix(granted), Selector::Prefix(asked)) => asked.starts_with(&**granted),
             (Selector::Channel(_), Selector::Prefix(_)) => false,
         })
@@ -69,7 +73,31 @@ impl Patterns {
 
     /// The patterns as they are written.
     pub fn iter(&self) -> impl Iterator<Item = String> + '_ {
-        self.0.iter().map(Selector::to_string)
+        self.0.iter().map(|pattern| namespace::unmarked(&pattern.to_string()).to_owned())
+    }
+}
+
+/// Unlike what somebody follows, a pattern may reach into other namespaces.
+fn grants(pattern: &Selector, channel: &ChannelName) -> bool {
+    match pattern {
+        Selector::Channel(name) => name == channel,
+        Selector::Prefix(prefix) => channel.as_str().starts_with(&**prefix) && !channel.is_of_user(),
+    }
+}
+
+/// A pattern that begins with a slash, written as the channels are named that it speaks of.
+fn parse_elsewhere(text: &str) -> Result<Selector, NameError> {
+    let marked = match text.split_once('*') {
+        None => Selector::Channel(ChannelName::from_log(&namespace::marked(text))?),
+        Some((_, rest)) if !rest.is_empty() => return Err(NameError::StarNotLast),
+        Some((prefix, _)) => {
+            namespace::check_prefix(prefix)?;
+            Selector::Prefix(namespace::marked(prefix).into())
+        }
+    };
+    match &marked {
+        Selector::Channel(channel) if channel.is_of_user() => Err(NameError::Reserved),
+        Selector::Channel(_) | Selector::Prefix(_) => Ok(marked),
     }
 }
 
@@ -101,6 +129,7 @@ impl Grants {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::namespace::Namespace;
 
     fn patterns(texts: &[&str]) -> Patterns {
         Patterns::parse(texts).expect("the test's patterns are valid")
@@ -131,6 +160,38 @@ mod tests {
         assert!(!Patterns::all().allow(&own));
         assert!(!Patterns::all().cover(&Selector::Channel(own)));
         assert_eq!(Patterns::parse(&["user:*"]), Err(PatternError::Name("user:*".to_owned(), NameError::Reserved)));
+    }
+
+    #[test]
+    fn a_pattern_speaks_of_other_namespaces_only_when_it_says_so() {
+        let room = |namespace: &str, room: &str| {
+            let namespace = Namespace::parse(namespace).expect("a namespace");
+            ChannelName::in_namespace(&namespace, &ChannelName::parse(room).expect("a channel"))
+        };
+        let (here, chat) = (room("/", "room"), room("/chat", "room"));
+        let (chats, of_user) = (room("/chats", "room"), room("/chat", "user:ada"));
+        for (pattern, granted) in [
+            ("*", [true, true, true, false]),
+            ("room", [true, false, false, false]),
+            ("r*", [true, false, false, false]),
+            ("/chat#room", [false, true, false, false]),
+            ("/chat#*", [false, true, false, false]),
+            ("/chat#r*", [false, true, false, false]),
+            ("/chat*", [false, true, true, false]),
+            ("/*", [false, true, true, false]),
+            ("/chat#x*", [false, false, false, false]),
+        ] {
+            let patterns = patterns(&[pattern]);
+            assert_eq!([&here, &chat, &chats, &of_user].map(|name| patterns.allow(name)), granted, "{pattern}");
+            assert!(patterns.iter().eq([pattern]));
+            let followed = Selector::Channel(chat.clone());
+            assert_eq!(patterns.cover(&followed), granted[1], "{pattern}");
+        }
+        for bad in
+            ["/chat", "/chat#", "/#a", "/chat#user:ada", "/chat#a*b", "/chat #a", "/chat#a#b*", "chat#a", "$/chat#a"]
+        {
+            assert!(Patterns::parse(&[bad]).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod json;
 pub mod json_line;
 pub mod limits;
 pub mod names;
+pub mod namespace;
 pub mod position;
 mod ring;
 pub mod session;

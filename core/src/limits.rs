@@ -64,6 +64,12 @@ shown_limits! {
     /// How long a request head may take in all, and an idle kept-alive connection may wait for one.
     REQUEST_HEAD_DEADLINE: Duration = Duration::from_secs(5), "seconds";
 
+    /// Longest name of a namespace, in bytes, its slash included.
+    NAMESPACE_BYTES_MAX: usize = 64, "bytes";
+
+    /// Connections and channels that one message leaves out: each is compared with what a client follows.
+    EXCEPT_ITEMS_MAX: usize = 100, "items";
+
     /// Longest idempotency key, in bytes.
     IDEMPOTENCY_KEY_BYTES_MAX: usize = 255, "bytes";
 

@@ -16,6 +16,9 @@ pub const BROADCAST: &str = "broadcast";
 /// Prefix of the channel that belongs to one user.
 pub const USER_PREFIX: &str = "user:";
 
+/// What begins every further name of the server's own; no client's name begins with it.
+const RESERVED_MARK: char = '$';
+
 /// Why a name was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -70,10 +73,28 @@ impl ChannelName {
         Self::parse(&format!("{USER_PREFIX}{user}"))
     }
 
-    /// Whether the name belongs to the server: nobody may name it in a publish or a subscription.
+    /// A name that the server has made of checked parts.
+    pub(crate) fn trusted(name: String) -> Self {
+        Self(name.into())
+    }
+
+    /// Whether the name belongs to the server: nobody may name it in a publish or a subscription, and
+    /// no prefix reaches it.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        self.0.starts_with(USER_PREFIX)
+        self.0.starts_with(RESERVED_MARK) || self.is_of_user()
+    }
+
+    /// Whether it is the channel that every session of its namespace follows.
+    #[must_use]
+    pub fn is_for_everyone(&self) -> bool {
+        self.room() == BROADCAST
+    }
+
+    /// Whether it is the channel of one user, in whatever namespace.
+    #[must_use]
+    pub fn is_of_user(&self) -> bool {
+        self.room().starts_with(USER_PREFIX)
     }
 
     /// The name as text.
@@ -229,9 +250,13 @@ impl fmt::Debug for SessionToken {
 fn check_channel_text(text: &str) -> Result<(), NameError> {
     check_length(text, CHANNEL_NAME_BYTES_MAX)?;
     if !text.as_bytes()[0].is_ascii_alphanumeric() {
-        return Err(if text.starts_with('$') { NameError::Reserved } else { NameError::BadCharacter(0) });
+        return Err(if text.starts_with(RESERVED_MARK) { NameError::Reserved } else { NameError::BadCharacter(0) });
     }
-    check_characters(text, |byte| byte.is_ascii_alphanumeric() || b"_.:@/-".contains(&byte))
+    check_characters(text, is_channel_byte)
+}
+
+pub(crate) fn is_channel_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.:@/-".contains(&byte)
 }
 
 pub(crate) fn check_length(text: &str, bytes_max: usize) -> Result<(), NameError> {
@@ -242,7 +267,7 @@ pub(crate) fn check_length(text: &str, bytes_max: usize) -> Result<(), NameError
     }
 }
 
-fn check_characters(text: &str, allowed: impl Fn(u8) -> bool) -> Result<(), NameError> {
+pub(crate) fn check_characters(text: &str, allowed: impl Fn(u8) -> bool) -> Result<(), NameError> {
     match text.bytes().position(|byte| !allowed(byte)) {
         Some(at) => Err(NameError::BadCharacter(at)),
         None => Ok(()),
