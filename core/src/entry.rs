@@ -8,6 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::format::Format;
 use crate::names::{ChannelName, ConnectionId, EventName};
 use crate::position::{Offset, Position};
+use crate::unless::Unless;
 
 /// Wall-clock time in microseconds since the Unix epoch, UTC.
 ///
@@ -51,10 +52,21 @@ pub struct Publication {
     pub event: Option<EventName>,
     /// JSON text, within the bounds of size and depth, as the publisher wrote it.
     pub data: Arc<str>,
+    /// Whether the data is an array of what was published as several arguments of one event, which
+    /// protocols that know such a thing give to their clients one by one.
+    pub spread: bool,
     /// Who published.
     pub from: Sender,
-    /// A connection that must not receive it, usually the publisher's own.
-    pub except: Option<ConnectionId>,
+    /// Who is left out, if anybody. One look at it is all that a usual message costs.
+    pub unless: Option<Arc<Unless>>,
+}
+
+impl Publication {
+    /// A message to everyone who follows the channel.
+    #[must_use]
+    pub fn new(channel: ChannelName, data: impl Into<Arc<str>>) -> Self {
+        Self { channel, event: None, data: data.into(), spread: false, from: Sender::default(), unless: None }
+    }
 }
 
 /// One item that shards deliver: a row of `messages`, or a volatile message on its way through.
@@ -137,13 +149,7 @@ mod tests {
     /// INV-7: a frame is encoded once per entry and format.
     #[test]
     fn all_receivers_share_the_bytes_of_a_frame() {
-        let publication = Publication {
-            channel: ChannelName::broadcast(),
-            event: None,
-            data: "1".into(),
-            from: Sender::default(),
-            except: None,
-        };
+        let publication = Publication::new(ChannelName::broadcast(), "1");
         let entry = Entry::stored(Position::new(Epoch(7), 1), Timestamp(0), publication);
         for format in Format::ALL {
             assert_eq!(entry.frame(format).as_ptr(), entry.frame(format).as_ptr());

@@ -111,12 +111,20 @@ impl Feeds {
         found.clear();
         let topic = Topic::Messages(Selector::Channel(channel.clone()));
         found.push(self.find(&topic).unwrap_or_else(|| self.create(topic)));
-        if channel.is_reserved() {
-            return;
-        }
+        found.extend(self.prefixes_of(channel));
+    }
+
+    /// Every feed that is there already and that a message of `channel` would belong to.
+    pub(crate) fn existing(&self, channel: &ChannelName) -> impl Iterator<Item = &Feed> {
+        let own = self.channels.get(channel).copied();
+        own.into_iter().chain(self.prefixes_of(channel)).filter_map(|key| self.feeds.get(key))
+    }
+
+    fn prefixes_of(&self, channel: &ChannelName) -> impl Iterator<Item = FeedKey> {
         let name = channel.as_str();
-        let lengths = self.prefix_lengths.keys().take_while(|&&length| length <= name.len());
-        found.extend(lengths.filter_map(|&length| self.prefixes.get(&name[..length]).copied()));
+        let longest = if channel.is_reserved() { None } else { Some(name.len()) };
+        let lengths = self.prefix_lengths.keys().take_while(move |&&length| longest.is_some_and(|max| length <= max));
+        lengths.filter_map(move |&length| self.prefixes.get(&name[..length]).copied())
     }
 
     /// Forgets that `channel` had an item at `seq`, which has left the ring.

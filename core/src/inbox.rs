@@ -153,12 +153,11 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::Sender;
     use crate::names::ChannelName;
 
     fn message(data: &str) -> Arc<Publication> {
         let channel = ChannelName::parse("direct").expect("a valid name");
-        Arc::new(Publication { channel, event: None, data: data.into(), from: Sender::default(), except: None })
+        Arc::new(Publication::new(channel, data))
     }
 
     #[test]

@@ -22,10 +22,10 @@ const NAMELESS: &str = "message";
 /// A message.
 #[must_use]
 pub fn message(position: Option<Position>, at: Timestamp, publication: &Publication) -> Bytes {
-    let event = publication.event.as_ref().map_or(NAMELESS, |name| name.as_str());
+    let event = publication.event.as_ref().map(|name| name.on_stream().to_string());
     let mut line = String::with_capacity(publication.data.len() + 192);
     line.push_str("{\"event\":");
-    push_json(&mut line, &event);
+    push_json(&mut line, &event.as_deref().unwrap_or(NAMELESS));
     push_id(&mut line, position);
     line.push_str(",\"channel\":");
     push_json(&mut line, &publication.channel.as_str());
@@ -94,13 +94,7 @@ mod tests {
     use crate::position::Epoch;
 
     fn publication(data: &str) -> Publication {
-        Publication {
-            channel: ChannelName::parse("orders.1").expect("a valid name"),
-            event: None,
-            data: data.into(),
-            from: Sender::default(),
-            except: None,
-        }
+        Publication::new(ChannelName::parse("orders.1").expect("a valid name"), data)
     }
 
     #[test]
@@ -122,10 +116,10 @@ mod tests {
 
     #[test]
     fn a_volatile_message_has_no_id_and_a_known_sender_is_named() {
-        let event = EventName::parse("moved").ok();
+        let event = EventName::foreign("bye").ok();
         let from = Sender { user: Some("ada".into()), connection: None };
         let line = message(None, Timestamp(0), &Publication { event, from, ..publication("1") });
-        let expected = "{\"event\":\"moved\",\"channel\":\"orders.1\",\"from\":{\"user\":\"ada\"},\
+        let expected = "{\"event\":\"io:bye\",\"channel\":\"orders.1\",\"from\":{\"user\":\"ada\"},\
             \"at\":\"1970-01-01T00:00:00.000Z\",\"data\":1}\n";
         assert_eq!(line, expected);
     }

@@ -26,5 +26,6 @@ pub mod shard;
 pub mod socketio;
 pub mod sse;
 pub mod time;
+pub mod unless;
 pub mod websocket;
 mod wheel;

@@ -476,9 +476,6 @@ pub const REQUEST_ID_BYTES_MAX: usize = 66;
 /// Attachments of one binary Socket.IO packet, as many as other servers take.
 pub const SOCKETIO_ATTACHMENTS_MAX: usize = 10;
 
-/// Longest name of a Socket.IO namespace, in bytes: it is a part of channel names.
-pub const NAMESPACE_BYTES_MAX: usize = 64;
-
 /// From a pong to the next ping of an Engine.IO connection (default of a setting): a held poll ends with
 /// it, below the limits of common proxies.
 pub const ENGINEIO_PING_INTERVAL: Duration = Duration::from_secs(25);

@@ -48,6 +48,17 @@ pub(crate) struct Subscription {
     pub(crate) since: Offset,
 }
 
+impl Subscription {
+    /// Whether what stands `back` places before the entry came since the session follows.
+    pub(crate) fn reaches(&self, entry: &Entry, seq: Option<Seq>, back: usize) -> bool {
+        match (entry.offset(), seq) {
+            (Some(offset), _) => self.since < offset.saturating_sub(back as Offset),
+            (None, Some(seq)) => self.since_seq <= seq.saturating_sub(back as Seq),
+            (None, None) => true,
+        }
+    }
+}
+
 /// A page of the log while a session that fell behind is served from it.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -100,12 +111,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Whether an entry was published with `except` naming this session.
-    pub(crate) fn is_excepted(&self, entry: &Entry) -> bool {
-        let Some(except) = entry.publication().except else {
-            return false;
-        };
-        except == self.connection || self.earlier_connections.contains(&except)
+    /// Whether the session has, or had, one of these connections.
+    pub(crate) fn is_any_of(&self, connections: &[ConnectionId]) -> bool {
+        connections.iter().any(|id| *id == self.connection || self.earlier_connections.contains(id))
     }
 
     /// The claim on `feed`, if the session follows it.

@@ -16,11 +16,9 @@ use serde_json::value::RawValue;
 
 fn entry(data: &str, event: Option<&str>) -> Entry {
     let publication = Publication {
-        channel: ChannelName::parse("orders.42").expect("a valid name"),
         event: event.map(|name| EventName::parse(name).expect("a valid name")),
-        data: data.into(),
         from: Sender { user: Some(Arc::from("ada\u{85}\u{2028}\r\n")), connection: None },
-        except: None,
+        ..Publication::new(ChannelName::parse("orders.42").expect("a valid name"), data)
     };
     Entry::stored(Position::new(Epoch(1), 7), Timestamp(0), publication)
 }

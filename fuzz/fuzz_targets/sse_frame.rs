@@ -58,11 +58,9 @@ fn entry(input: &Input<'_>) -> Option<Entry> {
     serde_json::from_str::<&RawValue>(input.data).ok()?;
     let connection = input.connection.map(ConnectionId::parse).transpose().ok()?;
     let publication = Publication {
-        channel: ChannelName::parse(input.channel).ok()?,
         event: input.event.map(EventName::parse).transpose().ok()?,
-        data: Arc::from(input.data),
         from: Sender { user: input.user.map(Arc::from), connection },
-        except: None,
+        ..Publication::new(ChannelName::parse(input.channel).ok()?, input.data)
     };
     Some(match input.position {
         Some(position) => Entry::stored(position, input.at, publication),

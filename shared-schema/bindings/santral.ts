@@ -2,7 +2,8 @@
 // Generated from shared-schema/src. Do not edit; run: SANTRAL_UPDATE_DOCS=1 cargo test -p santral-schema
 
 /**
- * One item of `POST /api/publish`. Exactly one of `channel`, `channels`, `user`, `connection`.
+ * One item of `POST /api/publish`. Exactly one of `channel`, `channels`, `user`, `connection`, and of
+ * `data`, `args`.
  */
 export type PublishItem = {
     /**
@@ -10,7 +11,7 @@ export type PublishItem = {
      */
     channel?: string,
     /**
-     * To everyone who follows any of these; one entry each.
+     * To everyone who follows any of these, once; one entry each.
      */
     channels?: Array<string>,
     /**
@@ -28,20 +29,34 @@ export type PublishItem = {
     /**
      * The message: any JSON text, passed on as it was written.
      */
-    data: unknown,
+    data?: unknown,
+    /**
+     * Several arguments of one event, for Socket.IO clients; everybody else gets them as an array. One
+     * alone is the message itself.
+     */
+    args?: Array<unknown>,
     /**
      * Whether the message may be dropped for whoever cannot take it now; it is not stored.
      */
     volatile?: boolean,
     /**
-     * A connection that must not receive it.
+     * Connections that must not receive it, and channels whose followers must not.
      */
-    except?: string,
+    except?: Except,
+    /**
+     * The namespace of the channels; `/` unless it is named.
+     */
+    namespace?: string,
     /**
      * Idempotency key of this item.
      */
     key?: string,
 };
+
+/**
+ * Who is left out of a message: connections, and whoever follows channels.
+ */
+export type Except = string | Array<string>;
 
 /**
  * What was done with a message.

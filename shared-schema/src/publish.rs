@@ -1,13 +1,16 @@
 //! What publishers send and what they get back.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use ts_rs::TS;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::grammar;
 
-/// One item of `POST /api/publish`. Exactly one of `channel`, `channels`, `user`, `connection`.
+/// One item of `POST /api/publish`. Exactly one of `channel`, `channels`, `user`, `connection`, and of
+/// `data`, `args`.
 #[derive(Debug, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PublishItem {
@@ -16,7 +19,7 @@ pub struct PublishItem {
     #[ts(optional)]
     #[schema(value_type = Option<grammar::ChannelName>)]
     pub channel: Option<String>,
-    /// To everyone who follows any of these; one entry each.
+    /// To everyone who follows any of these, once; one entry each.
     #[serde(default)]
     #[ts(optional)]
     #[schema(value_type = Option<Vec<grammar::ChannelName>>, min_items = 1, max_items = 1000)]
@@ -37,23 +40,59 @@ pub struct PublishItem {
     #[schema(value_type = Option<grammar::EventName>)]
     pub event: Option<String>,
     /// The message: any JSON text, passed on as it was written.
-    #[ts(type = "unknown")]
-    #[schema(value_type = serde_json::Value, required)]
-    pub data: Box<RawValue>,
+    #[serde(default, deserialize_with = "even_null")]
+    #[ts(optional, type = "unknown")]
+    #[schema(value_type = serde_json::Value)]
+    pub data: Option<Box<RawValue>>,
+    /// Several arguments of one event, for Socket.IO clients; everybody else gets them as an array. One
+    /// alone is the message itself.
+    #[serde(default)]
+    #[ts(optional, type = "Array<unknown>")]
+    #[schema(value_type = Option<Vec<serde_json::Value>>)]
+    pub args: Option<Vec<Box<RawValue>>>,
     /// Whether the message may be dropped for whoever cannot take it now; it is not stored.
     #[serde(default)]
     #[ts(optional, as = "Option<bool>")]
     pub volatile: bool,
-    /// A connection that must not receive it.
+    /// Connections that must not receive it, and channels whose followers must not.
     #[serde(default)]
     #[ts(optional)]
-    #[schema(value_type = Option<grammar::ConnectionId>)]
-    pub except: Option<String>,
+    pub except: Option<Except>,
+    /// The namespace of the channels; `/` unless it is named.
+    #[serde(default)]
+    #[ts(optional)]
+    #[schema(value_type = Option<grammar::Namespace>)]
+    pub namespace: Option<String>,
     /// Idempotency key of this item.
     #[serde(default)]
     #[ts(optional)]
     #[schema(value_type = Option<grammar::IdempotencyKey>)]
     pub key: Option<String>,
+}
+
+/// Who is left out of a message: connections, and whoever follows channels.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, TS)]
+#[serde(untagged)]
+pub enum Except {
+    /// One of them.
+    One(String),
+    /// At most 100 of them.
+    Several(Vec<String>),
+}
+
+impl PartialSchema for Except {
+    fn schema() -> RefOr<Schema> {
+        let name = grammar::Excepted::schema();
+        let several = ArrayBuilder::new().items(name.clone()).max_items(Some(100));
+        OneOfBuilder::new().item(name).item(several).into()
+    }
+}
+
+impl ToSchema for Except {}
+
+/// `null` is a message like any other.
+fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// What was done with a message.

@@ -21,6 +21,7 @@ macro_rules! all_declarations {
 
 all_declarations! {
     publish::PublishItem,
+    publish::Except,
     publish::Receipt,
     publish::ReceiptDurability,
     sessions::StreamRequest,

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use santral_core::limits::PUBLISH_BODY_BYTES_MAX;
 use santral_schema::grammar;
-use santral_schema::publish::{PublishItem, Receipt};
+use santral_schema::publish::{Except, PublishItem, Receipt};
 use utoipa::IntoParams;
 
 use super::problem::ApiError;
@@ -14,7 +14,8 @@ use super::publish::idempotency_key;
 use super::{body, query};
 use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
-use crate::service::publish::{self, Message};
+use crate::service::message::{self, Message};
+use crate::service::publish;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -32,9 +33,14 @@ struct BroadcastQuery {
     /// To the session of this connection only; such a message is never stored.
     #[param(value_type = Option<grammar::ConnectionId>)]
     connection: Option<String>,
-    /// A connection that must not receive it.
-    #[param(value_type = Option<grammar::ConnectionId>)]
-    except: Option<String>,
+    /// Connections that must not receive it, and channels whose followers must not; repeat it, or part
+    /// them with commas.
+    #[serde(default)]
+    #[param(value_type = Vec<String>)]
+    except: Vec<String>,
+    /// The namespace of the channels.
+    #[param(value_type = Option<grammar::Namespace>)]
+    namespace: Option<String>,
     /// Whether the message may be dropped for whoever cannot take it now; it is not stored.
     #[serde(default, deserialize_with = "query::switch")]
     #[param(value_type = Option<query::Switch>)]
@@ -80,17 +86,25 @@ impl BroadcastQuery {
     /// the same: a script whose variable is not set must not speak to everyone.
     fn into_item(self, data: Box<RawValue>) -> PublishItem {
         let names_channels = !self.channel.is_empty();
+        let names_excepted = !self.except.is_empty();
         let is_to_everyone = !names_channels && self.user.is_none() && self.connection.is_none();
         PublishItem {
-            channel: is_to_everyone.then(publish::to_everyone),
+            channel: is_to_everyone.then(message::to_everyone),
             channels: names_channels.then(|| query::split_lists(self.channel)),
             user: self.user,
             connection: self.connection,
             event: self.event,
-            data,
+            data: Some(data),
+            args: None,
             volatile: self.volatile,
-            except: self.except,
+            except: names_excepted.then(|| excepted(query::split_lists(self.except))),
+            namespace: self.namespace,
             key: None,
         }
     }
+}
+
+/// An empty `except=` is a name that nobody has: it was meant to name somebody.
+fn excepted(names: Vec<String>) -> Except {
+    if names.is_empty() { Except::One(String::new()) } else { Except::Several(names) }
 }

@@ -178,7 +178,10 @@ fn refusal_code(refusal: &Refusal) -> ProblemCode {
         Refusal::Channel(..) => ProblemCode::InvalidChannel,
         Refusal::Event(..) => ProblemCode::InvalidEvent,
         Refusal::Session(_) => ProblemCode::InvalidSession,
-        Refusal::Connection(..) | Refusal::User(..) => ProblemCode::InvalidField,
+        Refusal::Connection(..) | Refusal::User(..) | Refusal::Namespace(..) | Refusal::Excepted(..) => {
+            ProblemCode::InvalidField
+        }
+        Refusal::Content(_) => ProblemCode::InvalidJson,
         Refusal::Position(_) => ProblemCode::InvalidPosition,
         Refusal::Target(_) => ProblemCode::InvalidTarget,
         Refusal::TooLarge { .. } => ProblemCode::TooLarge,

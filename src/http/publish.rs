@@ -14,7 +14,8 @@ use super::query;
 use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
 use crate::service::Refusal;
-use crate::service::publish::{self, Message};
+use crate::service::message::Message;
+use crate::service::publish;
 
 /// One message, or a batch of 1 to 1,000. Stands for the body in the description of the API.
 #[derive(ToSchema)]
@@ -22,7 +23,7 @@ use crate::service::publish::{self, Message};
 #[expect(dead_code, reason = "only its shape is of interest")]
 enum PublishBody {
     /// One message.
-    One(PublishItem),
+    One(Box<PublishItem>),
     /// A batch.
     Batch(Vec<PublishItem>),
 }

@@ -72,7 +72,8 @@ fn list_readable(
     after: Option<ChannelName>,
     limit: usize,
 ) -> Result<(Vec<ChannelSummary>, LogState), StoreError> {
-    let after = after.as_ref().map(ChannelName::as_str);
+    // Rooms of other namespaces begin with a `$`, before all that a client may say.
+    let after = Some(after.as_ref().map_or("$~", ChannelName::as_str));
     let (mut summaries, state) = reader.channels(prefix, after, limit)?;
     let Some(reserved) = summaries.iter().position(|summary| summary.channel.is_reserved()) else {
         return Ok((summaries, state));

@@ -13,7 +13,8 @@ use santral_schema::publish::{PublishItem, Receipt};
 use santral_schema::sessions::{Authorized, Command, Pong, Subscriptions};
 
 use super::channels::{self, HistoryOrder};
-use super::publish::{self, Message};
+use super::message::Message;
+use super::publish;
 use super::streams::{check_right_to_follow, parse_selectors};
 use super::{Refusal, streams};
 use crate::auth::Principal;
@@ -147,9 +148,8 @@ impl Session<'_> {
             let key = shard.find_own_session(&token, &principal).ok_or(Refusal::NoSession)?;
             let before = Arc::clone(shard.view(key).ok_or(Refusal::NoSession)?.client());
             let client = streams::renewed_client(&before, &fresh);
-            let everyone = ChannelName::broadcast();
             // What the server made it follow stays: what is for everyone, and the user's own channel.
-            let is_own = |channel: &ChannelName| channel.is_reserved() || *channel == everyone;
+            let is_own = |channel: &ChannelName| channel.is_of_user() || channel.is_for_everyone();
             let covers = |selector: &Selector| match selector {
                 Selector::Channel(channel) if is_own(channel) => true,
                 _ => fresh.grants.subscribe.cover(selector),

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod connection_records;
 pub mod connections;
 pub mod event_log;
+pub mod message;
 pub mod openness;
 pub mod operator;
 pub mod polls;
@@ -63,6 +64,15 @@ pub enum Refusal {
     /// A user id.
     #[error("user {0:?} {1}")]
     User(String, NameError),
+    /// A namespace.
+    #[error("namespace {0:?} {1}")]
+    Namespace(String, NameError),
+    /// Neither a connection nor a channel, among those that are left out.
+    #[error("`except` names {0:?}, which is no connection id, and as a channel {1}")]
+    Excepted(String, NameError),
+    /// A message that says nothing, or says it twice.
+    #[error("{0}")]
+    Content(&'static str),
     /// A position that is none of this log.
     #[error("{0:?} is no position of this log")]
     Position(String),
@@ -202,6 +212,9 @@ impl Refusal {
             | Self::Session(_)
             | Self::Connection(..)
             | Self::User(..)
+            | Self::Namespace(..)
+            | Self::Excepted(..)
+            | Self::Content(_)
             | Self::Position(_)
             | Self::Target(_)
             | Self::TooLarge { .. }

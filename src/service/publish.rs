@@ -6,14 +6,14 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use santral_core::entry::{Entry, Publication, Sender};
-use santral_core::json;
-use santral_core::limits::{BATCH_ITEMS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, JSON_DEPTH_MAX};
-use santral_core::names::{BROADCAST, ChannelName, ConnectionId, EventName};
+use santral_core::limits::BATCH_ITEMS_MAX;
+use santral_core::names::{ChannelName, ConnectionId};
 use santral_core::position::{Offset, Position};
 use santral_schema::access::Role;
-use santral_schema::publish::{PublishItem, Receipt, ReceiptDurability};
+use santral_schema::publish::{Receipt, ReceiptDurability};
 
 use super::Refusal;
+use super::message::{Message, Target, parse_key};
 use crate::auth::Principal;
 use crate::hub::Hub;
 use crate::hub::delivery::Delivery;
@@ -21,74 +21,6 @@ use crate::hub::shard_thread::LocalShard;
 use crate::hub::writer::Outcome;
 use crate::ports::store::{Append, Durability, IdempotencyKey};
 use crate::telemetry::metrics::labels::{Door, Outcome as Fate};
-
-/// Where a message goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Target {
-    Channels(Vec<ChannelName>),
-    Connection(ConnectionId),
-}
-
-/// A message that was checked.
-#[derive(Debug, Clone)]
-pub struct Message {
-    target: Target,
-    event: Option<EventName>,
-    data: Arc<str>,
-    except: Option<ConnectionId>,
-    volatile: bool,
-    key: Option<Arc<str>>,
-}
-
-impl Message {
-    /// Checks an item of a publish.
-    ///
-    /// # Errors
-    /// [`Refusal`] says what is wrong with it.
-    pub fn parse(item: PublishItem, bytes_max: usize) -> Result<Self, Refusal> {
-        let target = parse_target(&item)?;
-        let event = item.event.map(|name| EventName::parse(&name).map_err(|error| Refusal::Event(name, error)));
-        let except = item.except.map(|id| ConnectionId::parse(&id).map_err(|error| Refusal::Connection(id, error)));
-        let key = item.key.map(|key| parse_key(&key)).transpose()?;
-        let volatile = item.volatile || matches!(target, Target::Connection(_));
-        if volatile && key.is_some() {
-            return Err(Refusal::IdempotencyKey("an idempotency key goes only with a message that is stored"));
-        }
-        let data = check_data(item.data.get(), bytes_max)?;
-        Ok(Self { target, event: event.transpose()?, data, except: except.transpose()?, volatile, key })
-    }
-
-    fn publications(&self, from: &Sender) -> Vec<Publication> {
-        let channels = match &self.target {
-            Target::Channels(channels) => channels.as_slice(),
-            Target::Connection(_) => &[],
-        };
-        let publication = |channel: &ChannelName| Publication {
-            channel: channel.clone(),
-            event: self.event.clone(),
-            data: Arc::clone(&self.data),
-            from: from.clone(),
-            except: self.except,
-        };
-        channels.iter().map(publication).collect()
-    }
-
-    fn add_to_fingerprint(&self, digest: &mut Sha256) {
-        let channels = match &self.target {
-            Target::Channels(channels) => channels.as_slice(),
-            Target::Connection(_) => &[],
-        };
-        let event = self.event.as_ref().map_or("", EventName::as_str);
-        let except = self.except.as_ref().map_or("", ConnectionId::as_str);
-        // Lengths in front keep the fields apart: `ab` + `c` is not `a` + `bc`.
-        let fields = channels.iter().map(ChannelName::as_str).chain([event, except, &self.data]);
-        digest.update(channels.len().to_le_bytes());
-        for field in fields {
-            digest.update(field.len().to_le_bytes());
-            digest.update(field);
-        }
-    }
-}
 
 /// Publishes messages on behalf of somebody: all that are stored, in one commit or not at all; then
 /// those that are not. Returns a receipt for each.
@@ -140,7 +72,7 @@ fn count(hub: &Hub, from: &Sender, messages: &[Message], receipts: &[Receipt]) {
                 continue;
             }
         }
-        bytes += message.data.len() as u64;
+        bytes += message.content.data.len() as u64;
     }
     for (fate, count) in [(Fate::Stored, stored), (Fate::Volatile, volatile), (Fate::Repeated, repeated)] {
         if count > 0 {
@@ -157,7 +89,7 @@ fn check_right_to_publish(principal: &Principal, target: &Target) -> Result<(), 
     let forbidden = |what: &str| Err(Refusal::Forbidden { right: "publish to", what: what.to_owned() });
     match target {
         Target::Channels(channels) => {
-            let is_granted = |channel: &ChannelName| match channel.is_reserved() {
+            let is_granted = |channel: &ChannelName| match channel.is_of_user() {
                 true => is_server,
                 false => principal.grants.publish.allow(channel),
             };
@@ -201,7 +133,7 @@ async fn store(
     for (group, outcome) in groups.iter().zip(outcomes) {
         let mut places = places(outcome)?.into_iter();
         for &index in group {
-            let count = messages[index].publications(from).len();
+            let count = messages[index].copies();
             receipts[index] = stored_receipt(hub, places.by_ref().take(count));
         }
     }
@@ -260,68 +192,15 @@ async fn deliver_volatile(shard: &LocalShard, publications: Vec<Publication>) ->
 /// A direct message waits in the inbox of the connection's session, wherever that is.
 async fn send_direct(hub: &Hub, from: &Sender, message: &Message, connection: ConnectionId) -> (Option<String>, u32) {
     let publication = Arc::new(Publication {
-        channel: ChannelName::broadcast(),
         event: message.event.clone(),
-        data: Arc::clone(&message.data),
+        spread: message.content.spread,
         from: from.clone(),
-        except: None,
+        ..Publication::new(ChannelName::broadcast(), Arc::clone(&message.content.data))
     });
     let at = Hub::wall_clock();
     let places = hub.call_all(move |shard, _| shard.send_direct(connection, at, Arc::clone(&publication))).await;
     let place = places.into_iter().flatten().next();
     (place.map(|place| place.to_string()), u32::from(place.is_some()))
-}
-
-fn parse_target(item: &PublishItem) -> Result<Target, Refusal> {
-    let channel = |name: &String| {
-        let parsed = ChannelName::parse(name).map_err(|error| Refusal::Channel(name.clone(), error))?;
-        if parsed.is_reserved() {
-            return Err(Refusal::Channel(name.clone(), santral_core::names::NameError::Reserved));
-        }
-        Ok(parsed)
-    };
-    match (&item.channel, &item.channels, &item.user, &item.connection) {
-        (Some(name), None, None, None) => Ok(Target::Channels(vec![channel(name)?])),
-        (None, Some(names), None, None) if names.is_empty() => Err(Refusal::Target("`channels` is empty")),
-        (None, Some(names), None, None) if names.len() > BATCH_ITEMS_MAX => Err(Refusal::Batch(names.len())),
-        (None, Some(names), None, None) => Ok(Target::Channels(names.iter().map(channel).collect::<Result<_, _>>()?)),
-        (None, None, Some(user), None) => {
-            let own = ChannelName::of_user(user).map_err(|error| Refusal::User(user.clone(), error))?;
-            Ok(Target::Channels(vec![own]))
-        }
-        (None, None, None, Some(id)) => {
-            let id = ConnectionId::parse(id).map_err(|error| Refusal::Connection(id.clone(), error))?;
-            Ok(Target::Connection(id))
-        }
-        (None, None, None, None) => Err(Refusal::Target("the message names no target")),
-        (_, _, _, _) => Err(Refusal::Target("the message names more than one target")),
-    }
-}
-
-/// The name of the channel that everyone follows, as an item names it.
-#[must_use]
-pub fn to_everyone() -> String {
-    BROADCAST.to_owned()
-}
-
-fn check_data(text: &str, bytes_max: usize) -> Result<Arc<str>, Refusal> {
-    if text.len() > bytes_max {
-        return Err(Refusal::TooLarge { bytes: text.len(), bytes_max });
-    }
-    if json::nests_deeper_than(text, JSON_DEPTH_MAX) {
-        return Err(Refusal::TooDeep);
-    }
-    Ok(text.into())
-}
-
-fn parse_key(key: &str) -> Result<Arc<str>, Refusal> {
-    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-        return Err(Refusal::IdempotencyKey("an idempotency key has 1 to 255 characters"));
-    }
-    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Refusal::IdempotencyKey("an idempotency key has visible ASCII characters only"));
-    }
-    Ok(key.into())
 }
 
 fn fingerprint<'a>(messages: impl Iterator<Item = &'a Message>) -> [u8; 32] {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use santral_core::grants::Grants;
-use santral_core::names::{ChannelName, Selector};
+use santral_core::names::Selector;
 use santral_core::shard::SessionView;
 use santral_schema::access::Role;
 use santral_schema::reason::DisconnectReason;
@@ -35,9 +35,8 @@ impl Granted {
             Role::User => &self.users,
             Role::Anonymous | Role::Publisher | Role::Viewer | Role::Admin => return true,
         };
-        let everyone = ChannelName::broadcast();
         let is_granted = |selector: &Selector| match selector {
-            Selector::Channel(channel) if channel.is_reserved() || *channel == everyone => true,
+            Selector::Channel(channel) if channel.is_of_user() || channel.is_for_everyone() => true,
             _ => grants.subscribe.cover(selector),
         };
         // A guest without any right may not even follow what is for everyone.

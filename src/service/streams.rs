@@ -75,10 +75,9 @@ impl StreamOrder {
 /// # Errors
 /// [`Refusal::Forbidden`] names the first that they may not.
 pub fn check_right_to_follow(principal: &Principal, selectors: &[Selector], presence: bool) -> Result<(), Refusal> {
-    let everyone = ChannelName::broadcast();
     for selector in selectors {
         // Whoever may open a stream at all follows what is for everyone.
-        let is_for_everyone = matches!(selector, Selector::Channel(channel) if *channel == everyone);
+        let is_for_everyone = matches!(selector, Selector::Channel(channel) if channel.is_for_everyone());
         if !is_for_everyone && !principal.grants.subscribe.cover(selector) {
             return Err(Refusal::Forbidden { right: "follow", what: selector.to_string() });
         }

@@ -8,10 +8,12 @@ use diesel::prelude::*;
 use santral_core::entry::{Entry, Publication, Sender, Timestamp};
 use santral_core::names::{ChannelName, ConnectionId, EventName, NameError};
 use santral_core::position::{Epoch, Offset, Position};
+use santral_core::unless::Copy;
 
 use super::database::{Database, MultiBackend, each};
 use super::error::Trouble;
 use super::log_state::to_column;
+use super::options::{CopiesReader, Options};
 use super::schema::messages;
 
 /// A row as it is read. Anybody with access to the database may have written it.
@@ -27,6 +29,7 @@ pub(super) struct MessageRow {
     sender_connection: Option<String>,
     except_connection: Option<String>,
     created_at: i64,
+    options: Option<String>,
 }
 
 impl MessageRow {
@@ -35,17 +38,21 @@ impl MessageRow {
         self.data.len()
     }
 
-    fn into_entry(self, epoch: Epoch) -> Result<Entry, RowError> {
+    fn options(&self) -> Result<Options, RowError> {
+        let options = self.options.as_deref().map(serde_json::from_str).transpose();
+        options.map(Option::unwrap_or_default).map_err(|_| RowError::Options)
+    }
+
+    fn into_entry(self, epoch: Epoch, options: Options, copy: Option<Copy>) -> Result<Entry, RowError> {
         serde_json::from_str::<serde::de::IgnoredAny>(&self.data).map_err(|_| RowError::Data)?;
         let offset = Offset::try_from(self.offset).map_err(|_| RowError::Offset)?;
-        let connection = |text: Option<String>| text.map(|text| ConnectionId::parse(&text)).transpose();
-        let publication = Publication {
-            channel: ChannelName::parse(&self.channel)?,
+        let connection = self.sender_connection.map(|text| ConnectionId::parse(&text)).transpose()?;
+        let mut publication = Publication {
             event: self.event.map(|text| EventName::foreign(&text)).transpose()?,
-            data: self.data.into(),
-            from: Sender { user: self.sender_user.map(Into::into), connection: connection(self.sender_connection)? },
-            except: connection(self.except_connection)?,
+            from: Sender { user: self.sender_user.map(Into::into), connection },
+            ..Publication::new(ChannelName::from_log(&self.channel)?, self.data)
         };
+        options.add_to(&mut publication, self.except_connection, copy)?;
         Ok(Entry::stored(Position::new(epoch, offset), Timestamp(self.created_at), publication))
     }
 }
@@ -55,6 +62,8 @@ impl MessageRow {
 enum RowError {
     #[error("its data is not JSON")]
     Data,
+    #[error("its options are none")]
+    Options,
     #[error("its offset is negative")]
     Offset,
     #[error("one of its names {0}")]
@@ -70,17 +79,27 @@ pub(super) struct RowReader {
 
 impl RowReader {
     /// The entry in a row; `None` when the row is not one, which is logged the first time.
-    pub(super) fn entry(&self, row: MessageRow, epoch: Epoch) -> Option<Arc<Entry>> {
+    pub(super) fn entry(
+        &self,
+        database: &mut Database,
+        row: MessageRow,
+        epoch: Epoch,
+        copies: &mut CopiesReader,
+    ) -> Result<Option<Arc<Entry>>, Trouble> {
         let offset = row.offset.unsigned_abs();
-        match row.into_entry(epoch) {
-            Ok(entry) => Some(Arc::new(entry)),
-            Err(error) => {
-                if self.warned_to.fetch_max(offset, Ordering::Relaxed) < offset {
-                    log::warn!("the message at offset {offset} is skipped: {error}");
-                }
-                None
+        let entry = match row.options() {
+            Ok(options) => {
+                let copy = copies.copy_at(database, offset, &options)?;
+                row.into_entry(epoch, options, copy)
             }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &entry
+            && self.warned_to.fetch_max(offset, Ordering::Relaxed) < offset
+        {
+            log::warn!("the message at offset {offset} is skipped: {error}");
         }
+        Ok(entry.ok().map(Arc::new))
     }
 }
 
@@ -97,6 +116,7 @@ struct NewMessage<'a> {
     sender_connection: Option<&'a str>,
     except_connection: Option<&'a str>,
     created_at: i64,
+    options: Option<String>,
 }
 
 impl<'a> NewMessage<'a> {
@@ -109,9 +129,17 @@ impl<'a> NewMessage<'a> {
             data: &publication.data,
             sender_user: publication.from.user.as_deref(),
             sender_connection: publication.from.connection.as_ref().map(ConnectionId::as_str),
-            except_connection: publication.except.as_ref().map(ConnectionId::as_str),
+            except_connection: only_excepted(publication).map(ConnectionId::as_str),
             created_at: entry.at().0,
+            options: Options::column_of(publication),
         })
+    }
+}
+
+fn only_excepted(publication: &Publication) -> Option<&ConnectionId> {
+    match publication.unless.as_deref().map(|unless| &*unless.connections) {
+        Some([connection]) => Some(connection),
+        Some(_) | None => None,
     }
 }
 
@@ -127,5 +155,5 @@ pub(super) fn insert<'a>(
     Ok(())
 }
 
-/// Rows in one INSERT of eight values each; SQLite takes 32,766 values, PostgreSQL 65,535.
+/// Rows in one INSERT of nine values each; SQLite takes 32,766 values, PostgreSQL 65,535.
 const INSERT_ROWS_MAX: usize = 1_000;

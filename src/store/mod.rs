@@ -34,6 +34,7 @@ mod log_state;
 mod logins;
 mod messages;
 mod migrations;
+mod options;
 mod page;
 mod pool;
 mod postgres;

@@ -20,6 +20,7 @@ use super::database::{Database, MultiBackend};
 use super::error::Trouble;
 use super::log_state::{self, to_column};
 use super::messages::{MessageRow, RowReader};
+use super::options::CopiesReader;
 use super::schema::messages;
 use crate::ports::store::{LogPage, PageQuery};
 
@@ -34,7 +35,7 @@ pub(super) fn load(
     log_state::check_epoch(epoch, state.epoch)?;
     // What lies behind the head of this snapshot may still be committed.
     let upto = query.upto.min(state.head).max(query.after);
-    let mut page = Filling { entries: Vec::new(), bytes: 0, query, epoch, rows };
+    let mut page = Filling { entries: Vec::new(), bytes: 0, query, epoch, rows, copies: CopiesReader::default() };
     let choice = Choice::of(database, &query.selectors)?;
     let mut reached = query.after.max(state.trimmed_to).min(upto);
     let mut window = query.entries_max.max(1) as Offset * 4;
@@ -60,6 +61,7 @@ struct Filling<'a> {
     query: &'a PageQuery,
     epoch: Epoch,
     rows: &'a RowReader,
+    copies: CopiesReader,
 }
 
 impl Filling<'_> {
@@ -76,7 +78,10 @@ impl Filling<'_> {
             for row in load_rows(database, now)? {
                 let offset = row.offset.unsigned_abs();
                 self.bytes = self.bytes.saturating_add(row.data_bytes());
-                self.entries.extend(self.rows.entry(row, self.epoch));
+                let before = self.copies.bytes();
+                let entry = self.rows.entry(database, row, self.epoch, &mut self.copies)?;
+                self.bytes = self.bytes.saturating_add(self.copies.bytes() - before);
+                self.entries.extend(entry);
                 if self.is_full() {
                     return Ok(Some(offset));
                 }
@@ -193,7 +198,11 @@ fn in_ranges(ranges: &[NameRange]) -> Condition {
 
 /// The names below a prefix without the reserved ones: a prefix never reaches those.
 fn unreserved(prefix: &str) -> Vec<NameRange> {
-    let whole = NameRange::below(prefix);
+    let mut whole = NameRange::below(prefix);
+    if prefix.is_empty() {
+        // Names in other namespaces begin with a `$`, before all others.
+        whole.from = FIRST_NAME.to_owned();
+    }
     let reserved = NameRange::below(USER_PREFIX);
     if reserved.from.starts_with(prefix) {
         let before = NameRange { from: whole.from, to: reserved.from };
@@ -205,6 +214,9 @@ fn unreserved(prefix: &str) -> Vec<NameRange> {
         false => vec![whole],
     }
 }
+
+/// Stands before every name that a client may say.
+const FIRST_NAME: &str = "0";
 
 /// Names in one query. SQLite takes a longer list for costlier than a walk over all offsets.
 const CHANNELS_PER_QUERY_MAX: usize = 64;

@@ -14,6 +14,7 @@ use super::error::{Reporter, Trouble};
 use super::location::Location;
 use super::log_state::{self, to_column};
 use super::messages::{MessageRow, RowReader};
+use super::options::CopiesReader;
 use super::page;
 use super::pool::Links;
 use super::schema::messages;
@@ -65,7 +66,7 @@ impl Reader {
     fn load_history(&self, database: &mut Database, query: &HistoryQuery) -> Result<Vec<Arc<Entry>>, Trouble> {
         let mut before = query.before.map_or(Ok(i64::MAX), to_column)?;
         let since = query.since.map_or(Ok(-1), to_column)?;
-        let mut entries = Vec::new();
+        let (mut entries, mut copies) = (Vec::new(), CopiesReader::default());
         // Rows that are no entries are left out, and others take their place.
         while entries.len() < query.limit {
             let limit = i64::try_from(query.limit - entries.len()).unwrap_or(i64::MAX);
@@ -81,7 +82,9 @@ impl Reader {
                 break;
             };
             before = last.offset;
-            entries.extend(rows.into_iter().filter_map(|row| self.rows.entry(row, self.epoch)));
+            for row in rows {
+                entries.extend(self.rows.entry(database, row, self.epoch, &mut copies)?);
+            }
         }
         Ok(entries)
     }
@@ -135,7 +138,7 @@ fn load_channels(
         range.from = successor(&last.channel);
         // A name that somebody wrote by hand may be none.
         summaries.extend(rows.into_iter().filter_map(|row| {
-            let channel = ChannelName::parse(&row.channel).ok()?;
+            let channel = ChannelName::from_log(&row.channel).ok()?;
             Some(ChannelSummary { channel, last: row.last.unsigned_abs() })
         }));
     }

@@ -22,6 +22,7 @@ diesel::table! {
         sender_connection -> Nullable<Text>,
         except_connection -> Nullable<Text>,
         created_at -> BigInt,
+        options -> Nullable<Text>,
     }
 }
 

@@ -120,6 +120,11 @@ fn json_of_another_shape_is_refused() {
         r#"{"channel":"a","channel":"b","data":1}"#,
         r#"{"channel":"a","data":1,"data":2}"#,
         r#"{"channel":"a","data":1,"key":1}"#,
+        r#"{"channel":"a","args":{}}"#,
+        r#"{"channel":"a","args":[1],"data":1}"#,
+        r#"{"channel":"a","data":1,"except":{}}"#,
+        r#"{"channel":"a","data":1,"except":[1]}"#,
+        r#"{"channel":"a","data":1,"namespace":["/"]}"#,
         r#"[{"channel":"a","data":1},{"channel":"a"}]"#,
     ] {
         watched.refuses(&publish(item), "invalid_json");
@@ -210,7 +215,10 @@ fn names_and_batches_end_exactly_where_they_should() {
     watched.refuses(&Request::get(&format!("/api/channels/{too_long}/history")), "invalid_channel");
     for id in ["x".repeat(21), "x".repeat(23), String::new()] {
         watched.refuses(&publish(&format!(r#"{{"connection":"{id}","data":1}}"#)), "invalid_field");
-        watched.refuses(&publish(&format!(r#"{{"channel":"a","except":"{id}","data":1}}"#)), "invalid_field");
+    }
+    // What is no connection may be a channel.
+    for name in [String::new(), "-".repeat(21), too_long.clone()] {
+        watched.refuses(&publish(&format!(r#"{{"channel":"a","except":"{name}","data":1}}"#)), "invalid_field");
     }
     let batch = |count: usize| format!("[{}]", vec![item("a", "e"); count].join(","));
     watched.refuses(&publish(&batch(1_001)), "invalid_batch");

@@ -133,6 +133,8 @@ fn field_attempts(text: &str) -> Vec<Attempt> {
         (format!(r#""user":{escaped}"#), "invalid_field"),
         (format!(r#""connection":{escaped}"#), "invalid_field"),
         (format!(r#""channel":"a","except":{escaped}"#), "invalid_field"),
+        (format!(r#""channel":"a","except":["a",{escaped}]"#), "invalid_field"),
+        (format!(r#""channel":"a","namespace":{escaped}"#), "invalid_field"),
         (format!(r#""channel":"a","key":{escaped}"#), "invalid_idempotency_key"),
         (format!(r#""channel":"a",{escaped}:1"#), "invalid_json"),
     ];
@@ -176,6 +178,7 @@ fn query_attempts(encoded: &str) -> Vec<Attempt> {
         post(format!("/api/broadcast?user={encoded}"), "invalid_field"),
         post(format!("/api/broadcast?connection={encoded}"), "invalid_field"),
         post(format!("/api/broadcast?except={encoded}"), "invalid_field"),
+        post(format!("/api/broadcast?namespace={encoded}"), "invalid_field"),
         post(format!("/api/broadcast?volatile={encoded}"), "invalid_query"),
         post(format!("/api/broadcast?{encoded}=1"), "invalid_query"),
         post(format!("/api/publish?{encoded}=1"), "invalid_query"),

@@ -47,7 +47,7 @@ fn a_closed_server_lets_nobody_in_without_a_token() {
 /// Shows AUTH-3.
 #[test]
 fn rights_are_looked_at_when_something_is_followed_read_or_published() {
-    let settings = [("SANTRAL_USER_SUBSCRIBE", "news.*,chat"), ("SANTRAL_USER_PUBLISH", "chat")];
+    let settings = [("SANTRAL_USER_SUBSCRIBE", "news.*,chat"), ("SANTRAL_USER_PUBLISH", "chat,/games#*")];
     let (santral, admin) = Santral::start_closed(&settings);
     let ada = santral.enrol(&admin, "ada", "user");
     for path in ["/api/events?channel=news.sport", "/api/events?channel=news.*", "/api/events?channel=chat,news.x"] {
@@ -65,7 +65,9 @@ fn rights_are_looked_at_when_something_is_followed_read_or_published() {
     assert_eq!(santral.ask("GET", "/api/channels?prefix=news.", Some(&ada.access), None).status, 200);
     let publish = |item: &str| santral.ask("POST", "/api/publish", Some(&ada.access), Some(item));
     assert_eq!(publish(r#"{"channel":"chat","data":1}"#).status, 200);
+    assert_eq!(publish(r#"{"namespace":"/games","channel":"orders","data":1}"#).status, 200);
     for item in [
+        r#"{"namespace":"/other","channel":"chat","data":1}"#,
         r#"{"channel":"orders","data":1}"#,
         r#"{"channel":"broadcast","data":1}"#,
         r#"{"user":"somebody","data":1}"#,

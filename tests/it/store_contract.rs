@@ -39,6 +39,7 @@ macro_rules! on_both {
 on_both! {
     appending::offsets_are_consecutive_over_batches_and_restarts,
     appending::what_was_published_is_read_back_byte_for_byte,
+    appending::copies_of_a_message_know_each_other_again,
     appending::an_append_that_fails_leaves_nothing_behind,
     appending::a_repeated_key_stores_nothing,
     appending::a_key_counts_for_24_hours,

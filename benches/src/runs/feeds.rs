@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use santral_core::client::Client;
-use santral_core::entry::{Entry, Publication, Sender, Timestamp};
+use santral_core::entry::{Entry, Publication, Timestamp};
 use santral_core::format::Format;
 use santral_core::names::{ChannelName, ConnectionId, Selector, SessionToken};
 use santral_core::position::{Epoch, Position};
@@ -127,13 +127,8 @@ fn drive(shard: &mut Shard, sink: &mut Sink) {
 }
 
 fn entry(number: usize, channels: usize) -> Arc<Entry> {
-    let publication = Publication {
-        channel: name(number % channels),
-        event: None,
-        data: format!("{:0width$}", 1, width = EVENT_PAYLOAD_BYTES).into(),
-        from: Sender::default(),
-        except: None,
-    };
+    let data = format!("{:0width$}", 1, width = EVENT_PAYLOAD_BYTES);
+    let publication = Publication::new(name(number % channels), data);
     Arc::new(Entry::stored(Position::new(Epoch(1), number as u64 + 1), Timestamp(0), publication))
 }
 

@@ -9,6 +9,7 @@
 //! * `pick` — which frames a session gets next, in the order of their positions
 //! * `rights` — whose sessions they are, and how a right that ends, ends them
 //! * `pages` — sessions that fell behind the ring and are served from the log
+//! * `receivers` — whom an entry leaves out, and how many it reaches
 //! * `counters` — what is counted, for the operator
 //! * `timers` — heartbeats, grace, deadlines, drain
 
@@ -17,6 +18,7 @@ mod counters;
 mod deliver;
 mod pages;
 mod pick;
+mod receivers;
 mod rights;
 mod timers;
 
@@ -161,6 +163,8 @@ pub struct Shard {
     blocked: u64,
     /// Feeds of the item in hand; kept to spare an allocation each.
     matching: Vec<FeedKey>,
+    /// Whom the copies of the message in hand have reached.
+    reached: receivers::Reached,
 }
 
 impl Shard {
@@ -183,6 +187,7 @@ impl Shard {
             counters: Counters::default(),
             blocked: 0,
             matching: Vec::new(),
+            reached: receivers::Reached::default(),
             config,
         }
     }
@@ -198,7 +203,7 @@ impl Shard {
     pub fn publish(&mut self, entry: &Arc<Entry>) -> u32 {
         let mut matching = std::mem::take(&mut self.matching);
         self.feeds.matching(&entry.publication().channel, &mut matching);
-        let receivers = self.count_receivers(&matching, entry.publication().except);
+        let receivers = self.count_receivers(&matching, entry.publication().unless.as_deref());
         self.enqueue(Item::Message(Arc::clone(entry)), &matching);
         self.matching = matching;
         receivers
@@ -324,24 +329,6 @@ impl Shard {
                 self.feeds.forget(&entry.publication().channel, seq);
             }
         }
-    }
-
-    /// Each session once, however many of its feeds match.
-    fn count_receivers(&self, feeds: &[FeedKey], except: Option<ConnectionId>) -> u32 {
-        let followed = feeds.iter().filter_map(|&key| self.feeds.get(key)).filter(|feed| !feed.followers.is_empty());
-        let followed: Vec<_> = followed.collect();
-        let excepted = except.and_then(|connection| self.by_connection.get(&connection));
-        let mut count = 0;
-        for (index, feed) in followed.iter().enumerate() {
-            if index == 0 && excepted.is_none() {
-                count += feed.followers.len();
-                continue;
-            }
-            let counted =
-                |key: &SessionKey| followed[..index].iter().any(|earlier| earlier.followers.contains_key(key));
-            count += feed.followers.keys().filter(|key| Some(*key) != excepted && !counted(key)).count();
-        }
-        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// Wakes a current session. One that stands in no queue has seen all passes before this one.

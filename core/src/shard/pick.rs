@@ -47,7 +47,8 @@ impl Shard {
 
     fn pick_from_page(&self, session: &Session, page: &Page, picks: &mut Vec<Pick>) {
         let offset_of = |index: usize| page.entries[index].offset().unwrap_or_default();
-        let wanted = (page.next..page.entries.len()).filter(|&index| self.is_wanted(session, &page.entries[index]));
+        let wanted =
+            (page.next..page.entries.len()).filter(|&index| self.is_wanted(session, &page.entries[index], None));
         picks.extend(wanted.take(FRAMES_PER_WRITE_MAX).map(|index| Pick::Page(index, offset_of(index))));
         self.add_directs(session, page.reached, picks);
     }
@@ -95,14 +96,16 @@ impl Shard {
             return false;
         };
         match item {
-            Item::Message(entry) => !(catching_up && item.is_volatile()) && self.is_wanted(session, entry),
+            Item::Message(entry) => !(catching_up && item.is_volatile()) && self.is_wanted(session, entry, Some(seq)),
             Item::Presence(_) => !catching_up,
         }
     }
 
-    /// Whether an entry is new to the session, not excepted, and followed since before it.
-    fn is_wanted(&self, session: &Session, entry: &Arc<Entry>) -> bool {
-        if entry.publication().except.is_some() && session.is_excepted(entry) {
+    /// Whether an entry is new to the session, does not leave it out, and is followed since before it.
+    fn is_wanted(&self, session: &Session, entry: &Arc<Entry>, seq: Option<Seq>) -> bool {
+        if let Some(unless) = &entry.publication().unless
+            && self.leaves_out(session, unless, entry, seq)
+        {
             return false;
         }
         let Some(offset) = entry.offset() else {

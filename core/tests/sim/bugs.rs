@@ -2,6 +2,10 @@
 //!
 //! Each stands for a mistake that a hub, a store or a link could make; the oracle must see it.
 
+use std::sync::Arc;
+
+use santral_core::entry::Publication;
+
 /// One planted fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bug {
@@ -39,8 +43,12 @@ pub(crate) enum Bug {
     KeysForgotten,
     /// A node does not read what the bus lost.
     HoleNotRepaired,
-    /// `except` is ignored.
+    /// A connection in `except` is ignored.
     ExceptIgnored,
+    /// A channel in `except` is ignored.
+    ExceptedChannelIgnored,
+    /// Whoever follows two channels of a message gets it twice.
+    CopiesIgnored,
     /// A volatile message is handed to a shard twice.
     VolatileTwice,
     /// A position of a replaced log is taken for one of the present log.
@@ -57,7 +65,7 @@ pub(crate) enum Bug {
 
 impl Bug {
     /// Every fault, with the sentence that a failing test prints.
-    pub(crate) const ALL: [(Self, &'static str); 24] = [
+    pub(crate) const ALL: [(Self, &'static str); 26] = [
         (Self::AcknowledgeBeforeSync, "acknowledge before sync"),
         (Self::DeliverBeforeSync, "delivery before sync"),
         (Self::OffsetReuse, "offset reuse after a crash"),
@@ -76,6 +84,8 @@ impl Bug {
         (Self::KeysForgotten, "idempotency keys forgotten"),
         (Self::HoleNotRepaired, "hole of the bus not repaired"),
         (Self::ExceptIgnored, "except ignored"),
+        (Self::ExceptedChannelIgnored, "except of a channel ignored"),
+        (Self::CopiesIgnored, "message to two channels doubled"),
         (Self::VolatileTwice, "volatile message doubled"),
         (Self::EpochIgnored, "epoch ignored"),
         (Self::TimersLate, "heartbeats late"),
@@ -83,4 +93,21 @@ impl Bug {
         (Self::DrainForgets, "drain forgets a session"),
         (Self::RightIgnored, "right that never ends"),
     ];
+
+    /// The message as a shard gets it, which forgets whom it leaves out.
+    pub(crate) fn strip(self, publication: &Publication) -> Publication {
+        let mut stripped = publication.clone();
+        if let Some(unless) = stripped.unless.as_mut().map(Arc::make_mut) {
+            if self == Self::ExceptIgnored {
+                unless.connections = [].into();
+            }
+            if self == Self::ExceptedChannelIgnored {
+                unless.channels = [].into();
+            }
+            if self == Self::CopiesIgnored {
+                unless.copy = None;
+            }
+        }
+        stripped
+    }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use santral_core::format::Format;
-use santral_core::names::{ConnectionId, Selector, SessionToken};
+use santral_core::names::{ChannelName, ConnectionId, Selector, SessionToken};
 use santral_core::position::{Epoch, Offset, Position, ResumeFrom};
 use santral_testkit::sse::{Event, Item, Parser};
 use serde_json::value::RawValue;
@@ -24,17 +24,30 @@ pub(crate) struct Interval {
     /// Must come while the interval is active: entries behind this one.
     pub(crate) required_from: Offset,
     pub(crate) active: bool,
-    /// Volatile messages from this number on were published after the end.
+    /// Volatile messages from this number on were published after the beginning …
+    pub(crate) opened_uid: u64,
+    /// … and from this one on after the end.
     pub(crate) closed_uid: u64,
 }
 
 impl Interval {
     pub(crate) fn whole(selector: Selector) -> Self {
-        Self::since(selector, 0, 0)
+        Self::since(selector, 0, 0, 0)
     }
 
-    pub(crate) fn since(selector: Selector, allowed_from: Offset, required_from: Offset) -> Self {
-        Self { selector, allowed_from, allowed_to: Offset::MAX, required_from, active: true, closed_uid: u64::MAX }
+    pub(crate) fn since(selector: Selector, allowed_from: Offset, required_from: Offset, opened_uid: u64) -> Self {
+        let (allowed_to, closed_uid) = (Offset::MAX, u64::MAX);
+        Self { selector, allowed_from, allowed_to, required_from, active: true, opened_uid, closed_uid }
+    }
+
+    /// Whether an entry at this place may come because of it.
+    pub(crate) fn allows(&self, channel: &ChannelName, offset: Offset) -> bool {
+        self.allowed_from < offset && offset <= self.allowed_to && self.selector.matches(channel)
+    }
+
+    /// Whether an entry at this place must come because of it.
+    pub(crate) fn requires(&self, channel: &ChannelName, offset: Offset) -> bool {
+        self.active && self.required_from < offset && self.selector.matches(channel)
     }
 }
 

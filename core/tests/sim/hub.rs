@@ -392,7 +392,7 @@ impl World {
         } else {
             host.shard.subscribe(session, vec![selector.clone()], owner.presence).map_err(|error| error.to_string())?;
             owner.selectors.push(selector.clone());
-            view.follows.push(Interval::since(selector, shard_head, log_head));
+            view.follows.push(Interval::since(selector, shard_head, log_head, next_uid));
         }
         self.after_input(at)
     }

@@ -24,7 +24,8 @@ use crate::world::{At, Check, Event, World};
 #[derive(Debug)]
 pub(crate) enum Mail {
     Stored(Vec<Arc<Entry>>),
-    Volatile(u64),
+    /// The copies of a message, which no other input parts.
+    Volatile(Vec<u64>),
     Direct(ConnectionId, u64),
     Presence(PresenceNotice),
     Trimmed(Offset),
@@ -226,7 +227,7 @@ impl World {
                 host.weight += entries.iter().map(|entry| entry.weight()).sum::<usize>();
                 host.shard.publish_stored(&entries);
             }
-            Mail::Volatile(uid) => self.deliver_volatile(at, uid),
+            Mail::Volatile(uids) => uids.into_iter().for_each(|uid| self.deliver_volatile(at, uid)),
             Mail::Direct(connection, uid) => self.deliver_direct(at, connection, uid)?,
             Mail::Presence(notice) => self.deliver_presence(at, &notice),
             Mail::Trimmed(upto) => self.nodes[at.node].hosts[at.shard].shard.log_trimmed(upto),
@@ -236,10 +237,7 @@ impl World {
 
     fn deliver_volatile(&mut self, at: At, uid: u64) {
         let fact = self.facts.message(uid).expect("published before").clone();
-        let mut publication = fact.publication.clone();
-        if self.bug == Some(Bug::ExceptIgnored) {
-            publication.except = None;
-        }
+        let publication = self.bug.map_or_else(|| fact.publication.clone(), |bug| bug.strip(&fact.publication));
         let entry = Arc::new(Entry::volatile(self.timestamp(), publication));
         let host = &mut self.nodes[at.node].hosts[at.shard];
         host.items += 1;

@@ -4,10 +4,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use santral_core::format::Format;
+use santral_core::names::{ChannelName, ConnectionId};
 use santral_core::position::{Offset, Position, ResumeFrom};
 use santral_testkit::sse::Event;
 
-use crate::client::{Client, View};
+use crate::client::{Client, Interval, View};
 use crate::facts::{Fact, Facts, Kind};
 use crate::network::uid_in;
 
@@ -119,8 +120,9 @@ impl Client {
     pub(crate) fn check_nothing_skipped(&self, facts: &Facts, after: Offset, upto: Offset) -> Check {
         let view = self.view.as_ref().expect("checked by the caller");
         let mut skipped = facts.between(view.epoch, after, upto).filter(|(offset, fact)| {
-            let mine = |connection| self.connections.contains(&connection);
-            view.must_get(fact, *offset) && !fact.publication.except.is_some_and(mine)
+            let mine = |connection: &ConnectionId| self.connections.contains(connection);
+            let unless = fact.publication.unless.as_ref();
+            view.must_get(fact, *offset) && !unless.is_some_and(|unless| unless.connections.iter().any(mine))
         });
         match skipped.next() {
             None => Ok(()),
@@ -151,6 +153,11 @@ impl Client {
         });
         require(follows, "a volatile message that the client does not follow")?;
         require(!view.is_excepted(fact), "except was ignored")?;
+        let surely_follows = |channel: &ChannelName, back: u64| {
+            let since = |interval: &Interval| interval.active && interval.opened_uid <= uid - back;
+            view.follows.iter().any(|interval| since(interval) && interval.selector.matches(channel))
+        };
+        require(!is_left_out(fact, surely_follows), "a volatile message to whom it leaves out")?;
         if fact.node == view.node {
             let last = view.volatile_last.insert(fact.publisher, uid);
             require(last.is_none_or(|last| last < uid), "volatile messages of one publisher change places")?;
@@ -194,30 +201,32 @@ impl View {
     }
 
     fn is_excepted(&self, fact: &Fact) -> bool {
-        fact.publication.except.is_some_and(|except| self.excepted.contains(&except))
+        let excepted = |connection: &ConnectionId| self.excepted.contains(connection);
+        fact.publication.unless.as_ref().is_some_and(|unless| unless.connections.iter().any(excepted))
     }
 
     fn must_get(&self, fact: &Fact, offset: Offset) -> bool {
-        self.follows.iter().any(|interval| {
-            interval.active && interval.required_from < offset && interval.selector.matches(&fact.publication.channel)
-        })
+        let follows = self.follows.iter().any(|interval| interval.requires(&fact.publication.channel, offset));
+        let may_follow = |channel: &ChannelName, back: u64| {
+            self.follows.iter().any(|interval| interval.allows(channel, offset.saturating_sub(back)))
+        };
+        follows && !is_left_out(fact, may_follow)
     }
 
     fn may_get(&self, fact: &Fact, offset: Offset) -> bool {
-        let follows = self.follows.iter().any(|interval| {
-            interval.allowed_from < offset
-                && offset <= interval.allowed_to
-                && interval.selector.matches(&fact.publication.channel)
-        });
-        follows && !self.is_excepted(fact)
+        let follows = self.follows.iter().any(|interval| interval.allows(&fact.publication.channel, offset));
+        let surely_follows = |channel: &ChannelName, back: u64| {
+            self.follows.iter().any(|interval| interval.requires(channel, offset.saturating_sub(back)))
+        };
+        follows && !self.is_excepted(fact) && !is_left_out(fact, surely_follows)
     }
 
     /// Whether a volatile message that reaches the shard now concerns the session.
     pub(crate) fn wants_volatile(&self, fact: &Fact) -> bool {
-        let follows = |interval: &crate::client::Interval| {
-            interval.active && interval.selector.matches(&fact.publication.channel)
+        let follows = |channel: &ChannelName, _: u64| {
+            self.follows.iter().any(|interval| interval.active && interval.selector.matches(channel))
         };
-        self.follows.iter().any(follows) && !self.is_excepted(fact)
+        follows(&fact.publication.channel, 0) && !self.is_excepted(fact) && !is_left_out(fact, follows)
     }
 
     fn check_presence(&mut self, event: &Event, has_id: bool) -> Check {
@@ -243,6 +252,17 @@ impl View {
         self.presence_due = due;
         self.presence_excused.extend::<Vec<_>>(excused);
     }
+}
+
+/// Whether a message is not for whoever follows such channels. `follows` is asked for each channel that
+/// leaves somebody out, with how many messages before this one the copy for that channel was published.
+fn is_left_out(fact: &Fact, follows: impl Fn(&ChannelName, u64) -> bool) -> bool {
+    let Some(unless) = &fact.publication.unless else { return false };
+    let had_a_copy = unless.copy.as_ref().is_some_and(|copy| {
+        let earlier = copy.copies.names(0..copy.index).iter().enumerate();
+        earlier.into_iter().any(|(index, channel)| follows(channel, (copy.index - index) as u64))
+    });
+    had_a_copy || unless.channels.iter().any(|channel| follows(channel, 0))
 }
 
 fn check_content(format: Format, event: &Event, id: Option<&str>, fact: &Fact) -> Check {

@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) direct: u64,
     pub(crate) bursts: u64,
     pub(crate) excepts: bool,
+    /// Messages that go to several channels.
+    pub(crate) unions: u64,
     pub(crate) presence: bool,
     pub(crate) drops: u64,
     pub(crate) stalls: u64,
@@ -79,6 +81,7 @@ impl Plan {
             direct: rng.pick(&[0, 10, 40]),
             bursts: rng.pick(&[0, 0, 0, 2]),
             excepts: rng.percent(40),
+            unions: rng.pick(&[0, 20, 60]),
             presence: rng.percent(40),
             drops: if calm_network { 5 } else { rng.pick(&[10, 30, 60]) },
             stalls: if calm_network { 0 } else { rng.pick(&[0, 20, 40]) },

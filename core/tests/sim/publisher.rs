@@ -1,7 +1,10 @@
 //! Publishers: stored batches with and without keys, volatile and direct messages, retries.
 
-use santral_core::entry::{Publication, Sender};
-use santral_core::names::{ChannelName, EventName};
+use std::sync::Arc;
+
+use santral_core::entry::Publication;
+use santral_core::names::{ChannelName, ConnectionId, EventName};
+use santral_core::unless::Unless;
 
 use crate::bugs::Bug;
 use crate::facts::{Fact, Kind};
@@ -56,9 +59,10 @@ impl World {
         let count = if burst { self.rng.between(100, 400) } else { self.rng.between(1, 4) };
         let (mut uids, mut publications) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            let uid = self.draw_publication(index, node, Kind::Stored);
-            uids.push(uid);
-            publications.push(self.facts.message(uid).expect("just drawn").publication.clone());
+            for uid in self.draw_message(index, node, Kind::Stored) {
+                uids.push(uid);
+                publications.push(self.facts.message(uid).expect("just drawn").publication.clone());
+            }
         }
         self.publishers[index].requests += 1;
         let request = self.publishers[index].requests * 16 + index as u64;
@@ -113,13 +117,13 @@ impl World {
     }
 
     fn publish_volatile(&mut self, index: usize, node: usize) -> Check {
-        let uid = self.draw_publication(index, node, Kind::Volatile);
+        let uids = self.draw_message(index, node, Kind::Volatile);
         for at in self.live_shards() {
             // Between nodes a volatile message may get lost.
             if at.node == node || self.rng.percent(80) {
-                self.mail(at, Mail::Volatile(uid));
+                self.mail(at, Mail::Volatile(uids.clone()));
                 if self.bug == Some(Bug::VolatileTwice) && self.rng.percent(10) {
-                    self.mail(at, Mail::Volatile(uid));
+                    self.mail(at, Mail::Volatile(uids.clone()));
                 }
             }
         }
@@ -136,35 +140,58 @@ impl World {
         let burst = self.rng.percent(self.plan.bursts);
         let count = if burst { 300 } else { self.rng.between(1, 3) };
         for _ in 0..count {
-            let uid = self.draw_publication(index, node, Kind::Direct);
-            self.mail(at, Mail::Direct(connection, uid));
+            for uid in self.draw_message(index, node, Kind::Direct) {
+                self.mail(at, Mail::Direct(connection, uid));
+            }
         }
         Ok(())
     }
 
-    fn draw_publication(&mut self, publisher: usize, node: usize, kind: Kind) -> u64 {
-        let uid = self.facts.messages.len() as u64;
+    /// A message with a number for each of its copies: one, or several in different channels.
+    fn draw_message(&mut self, publisher: usize, node: usize, kind: Kind) -> Vec<u64> {
+        let several = kind != Kind::Direct && self.rng.percent(self.plan.unions);
+        let mut channels = vec![draw_channel(&mut self.rng)];
+        for _ in 0..if several { self.rng.between(1, 3) } else { 0 } {
+            let channel = draw_channel(&mut self.rng);
+            if !channels.contains(&channel) {
+                channels.push(channel);
+            }
+        }
+        let (connections, except) = if kind == Kind::Direct { (Vec::new(), Vec::new()) } else { self.draw_excepted() };
+        let event = self.rng.percent(20).then(|| EventName::parse("order.created").expect("a valid name"));
+        let unless = Unless::of_copies(&channels, connections, except).collect::<Vec<_>>();
+        let copies = channels.into_iter().zip(unless).map(|(channel, unless)| {
+            let data: Arc<str> = draw_data(&mut self.rng, self.facts.messages.len() as u64).into();
+            let publication = Publication { event: event.clone(), unless, ..Publication::new(channel, data) };
+            self.facts.publish(Fact { kind, publisher, node, publication })
+        });
+        copies.collect()
+    }
+
+    /// Who is left out: up to three of a client's connections, up to two channels.
+    fn draw_excepted(&mut self) -> (Vec<ConnectionId>, Vec<ChannelName>) {
+        if !self.plan.excepts {
+            return (Vec::new(), Vec::new());
+        }
         let rng = &mut self.rng;
-        let channel = rng.pick(&["a", "a", "b", "b.x", "b.y", "c", "d", "broadcast"]);
-        let name = rng.percent(20).then(|| EventName::parse("order.created").expect("a valid name"));
         let client = rng.index(self.clients.len());
-        let connections = &self.clients[client].connections;
-        let excepting = self.plan.excepts && kind != Kind::Direct && rng.percent(30) && !connections.is_empty();
-        let except = excepting.then(|| connections[connections.len() - 1 - rng.index(connections.len().min(3))]);
-        let publication = Publication {
-            channel: ChannelName::parse(channel).expect("a valid name"),
-            event: name,
-            data: draw_data(rng, uid).into(),
-            from: Sender::default(),
-            except,
-        };
-        self.facts.publish(Fact { kind, publisher, node, publication })
+        let known = &self.clients[client].connections;
+        let recent = known.iter().rev().take(3).copied();
+        let connections = if rng.percent(30) { recent.filter(|_| rng.percent(60)).collect() } else { Vec::new() };
+        let channels = if rng.percent(20) { rng.between(1, 2) } else { 0 };
+        let channels = (0..channels).map(|_| draw_channel(rng)).collect();
+        (connections, channels)
     }
 
     pub(crate) fn draw_node(&mut self) -> Option<usize> {
         let up: Vec<usize> = (0..self.nodes.len()).filter(|&node| self.nodes[node].serves()).collect();
         (!up.is_empty()).then(|| self.rng.pick(&up))
     }
+}
+
+fn draw_channel(rng: &mut Rng) -> ChannelName {
+    let name = rng.pick(&["a", "a", "b", "b.x", "b.y", "c", "d", "broadcast"]);
+    ChannelName::parse(name).expect("a valid name")
 }
 
 /// JSON text with the number of the message, line breaks of every kind between its tokens.

@@ -134,11 +134,10 @@ impl World {
     }
 
     fn as_handed(&self, entry: &Arc<Entry>) -> Arc<Entry> {
-        if self.bug != Some(Bug::ExceptIgnored) {
+        let Some(bug) = self.bug.filter(|_| entry.publication().unless.is_some()) else {
             return Arc::clone(entry);
-        }
-        let mut publication = entry.publication().clone();
-        publication.except = None;
+        };
+        let publication = bug.strip(entry.publication());
         Arc::new(Entry::stored(entry.position().expect("a stored entry"), entry.at(), publication))
     }
 

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use santral::ports::store::{Append, Appended, Durability, LogReader, StoreError};
+use santral::ports::store::{Append, Appended, Durability, HistoryQuery, LogReader, PageQuery, StoreError};
 use santral_core::entry::{Publication, Sender, Timestamp};
 use santral_core::limits::IDEMPOTENCY_KEY_LIFETIME;
-use santral_core::names::{ConnectionId, EventName};
+use santral_core::names::{ChannelName, ConnectionId, EventName, Selector};
+use santral_core::namespace::Namespace;
 use santral_core::position::Position;
+use santral_core::unless::Unless;
 
 use super::place::{
-    Place, all_of, append, append_one, eventually, everything, key, message, now, offsets, plain, stored,
+    Place, all_of, append, append_one, channel, eventually, everything, key, message, now, offsets, plain, stored,
 };
 
 /// INV-1.
@@ -59,7 +61,8 @@ pub(super) fn what_was_published_is_read_back_byte_for_byte(place: &Place) {
                 user: (number % 3 == 0).then(|| "Ada ' Łukasz \u{2028}".into()),
                 connection: (number % 3 == 1).then(|| connection("c")),
             },
-            except: (number % 3 == 2).then(|| connection("-")),
+            unless: unless_of(number),
+            spread: number % 4 == 1,
             ..message("a.b:c@d/e_f-9", "")
         })
         .collect();
@@ -73,6 +76,53 @@ pub(super) fn what_was_published_is_read_back_byte_for_byte(place: &Place) {
     let at = Timestamp(-1);
     append(&mut log.writer, &[Append { publications: vec![message("a", "1")], at, key: None }]);
     assert_eq!(everything(&log.reader).last().map(|entry| entry.at()), Some(at));
+}
+
+/// One connection, several, channels, all together, nobody.
+fn unless_of(number: usize) -> Option<Arc<Unless>> {
+    let connection = |text: &str| ConnectionId::parse(&text.repeat(22)).expect("22 characters");
+    match number {
+        0 => Some(Unless::connection(connection("-"))),
+        1 => Some(Arc::new(Unless { connections: ["-", "c"].map(connection).into(), ..Unless::default() })),
+        2 => Some(Arc::new(Unless { channels: ["a", "user:ada"].map(channel).into(), ..Unless::default() })),
+        3 => Unless::of_copies(&[channel("a")], vec![connection("-")], vec![channel("b")]).next().flatten(),
+        _ => None,
+    }
+}
+
+/// Copies of one message stand together in the log; the store remembers only how many.
+pub(super) fn copies_of_a_message_know_each_other_again(place: &Place) {
+    let mut log = place.open();
+    let chat = Namespace::parse("/chat").expect("a namespace");
+    let names = ["b", "a", "user:ada", "c"].map(channel);
+    let names: Vec<_> = names.into_iter().chain([ChannelName::in_namespace(&chat, &channel("a"))]).collect();
+    let copies = |data: &str| {
+        let unless = Unless::of_copies(&names, Vec::new(), vec![channel("x")]);
+        let copy = |(name, unless): (&ChannelName, _)| Publication { unless, ..Publication::new(name.clone(), data) };
+        names.iter().zip(unless).map(copy).collect::<Vec<_>>()
+    };
+    let publications: Vec<_> = [copies("1"), vec![message("a", "2")], copies("3")].concat();
+    append(&mut log.writer, &[Append { publications: publications.clone(), at: now(), key: None }]);
+    let read = |query: PageQuery| {
+        let page = log.reader.page(&query).expect("it can be read");
+        page.entries.iter().map(|entry| entry.publication().clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(read(all_of(&[])), publications);
+    let of_c: Vec<_> = publications.iter().filter(|publication| publication.channel == channel("c")).cloned().collect();
+    assert_eq!(read(all_of(&["c"])), of_c, "the other copies are known though they are not on the page");
+    let query = HistoryQuery { channel: channel("c"), before: None, since: None, limit: 9 };
+    let (history, _) = log.reader.history(&query).expect("it can be read");
+    assert!(history.iter().rev().map(|entry| entry.publication()).eq(&of_c));
+    // The names count as what a page holds.
+    let narrow = PageQuery { bytes_max: 6, ..all_of(&["a", "c"]) };
+    assert_eq!(read(narrow).len(), 1);
+
+    // Retention has removed the first two copies: they leave nobody out any more.
+    place.execute("DELETE FROM messages WHERE \"offset\" <= 2");
+    let rest = read(all_of(&["c"]));
+    let unless = rest[0].unless.as_ref().and_then(|unless| unless.copy.as_ref()).expect("it is a copy");
+    let back = |name: &str| unless.back_to(&Selector::Channel(channel(name)));
+    assert_eq!((back("user:ada"), back("a"), back("b")), (Some(1), None, None));
 }
 
 /// A row that somebody inserted by hand stands in the way of the third entry.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use santral::ports::store::{Append, Appended, Durability, IdempotencyKey, LogReader, LogWriter, PageQuery};
 use santral::store::{Opened, StoreOptions, open};
-use santral_core::entry::{Entry, Publication, Sender, Timestamp};
+use santral_core::entry::{Entry, Publication, Timestamp};
 use santral_core::names::{ChannelName, Selector};
 use santral_core::position::Offset;
 use santral_testkit::postgres::Postgres;
@@ -177,7 +177,7 @@ pub(crate) fn channel(name: &str) -> ChannelName {
 
 /// A message with nothing but a channel and data.
 pub(crate) fn message(name: &str, data: &str) -> Publication {
-    Publication { channel: channel(name), event: None, data: data.into(), from: Sender::default(), except: None }
+    Publication::new(channel(name), data)
 }
 
 /// An append of one message without a key.

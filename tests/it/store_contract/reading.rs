@@ -230,7 +230,8 @@ pub(super) fn rows_that_are_no_entries_are_skipped(place: &Place) {
         ("'no name'", "NULL", "'1'", "NULL"),
         ("''", "NULL", "'1'", "NULL"),
         ("'~'", "NULL", "'1'", "NULL"),
-        ("'a'", "'hello'", "'1'", "NULL"),
+        ("'a'", "'santral:x'", "'1'", "NULL"),
+        ("'$/chat'", "NULL", "'1'", "NULL"),
         ("'a'", "E'x\\ny'", "'1'", "NULL"),
         ("'a'", "NULL", "'{'", "NULL"),
         ("'a'", "NULL", "''", "NULL"),
@@ -245,9 +246,17 @@ pub(super) fn rows_that_are_no_entries_are_skipped(place: &Place) {
             number + 2
         ));
     }
-    place.execute(&format!("UPDATE log_state SET head = {}", bad.len() + 1));
+    let bad_options =
+        ["{", "[1]", "1", r#"{"exceptChannels":["a b"]}"#, r#"{"exceptConnections":["-"]}"#, r#"{"copy":1}"#];
+    for (number, options) in bad_options.into_iter().enumerate() {
+        place.execute(&format!(
+            "INSERT INTO messages (\"offset\", channel, data, options, created_at) VALUES ({}, 'a', '1', '{options}', 0)",
+            number + 11
+        ));
+    }
+    place.execute("UPDATE log_state SET head = 16");
     let last = append_one(&mut log.writer, "a", "2");
-    assert_eq!(last, 10);
+    assert_eq!(last, 17);
     let page = |query: PageQuery| {
         let page = log.reader.page(&query).expect("it can be read");
         (offsets(&page.entries), page.reached)
