@@ -4,12 +4,13 @@
 //! standard would agree with it and prove nothing. What is here: an SSE parser, plain HTTP and WebSocket
 //! clients, a proxy that breaks connections on purpose, journals of what publishers and
 //! subscribers saw with a checker that decides whether it was right, a power-cut test, and
-//! helpers that start servers (ours, PostgreSQL, nginx) as child processes.
+//! helpers that start servers (ours, PostgreSQL, reverse proxies) as child processes.
 //!
 //! The crate serves integration tests, benchmarks and two binaries (`santral-journal-check`,
 //! `santral-power-cut`); it is never linked into the server.
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod checker;
 pub mod fault_proxy;
 pub mod http;
@@ -19,8 +20,10 @@ pub mod postgres;
 pub mod power_cut;
 pub mod process;
 pub mod random;
+pub mod reverse_proxy;
 pub mod sse;
 pub mod sse_client;
+pub mod tls;
 pub mod tools;
 pub mod websocket;
 

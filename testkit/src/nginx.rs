@@ -1,7 +1,7 @@
 //! A private nginx in front of a server under test: own folder, own port, own processes.
 //!
-//! The test gives the inside of the `server` block; everything else is as small as nginx allows.
-//! A reload is waited for by what nginx logs, so that a test knows which configuration serves.
+//! The test gives the inside of the `server` block, or all that stands in `http`; everything else is as
+//! small as nginx allows. A reload is waited for by what nginx logs, so that a test knows which configuration serves.
 
 use std::fs;
 use std::io;
@@ -38,13 +38,21 @@ impl Nginx {
     /// # Errors
     /// As [`Nginx::start`].
     pub fn start_with(http_block: &str, server_block: &str) -> Result<Option<Self>, ProcessError> {
+        let address = free_address().map_err(prepare_error)?;
+        Self::start_http(address, &with_server(address, http_block, server_block))
+    }
+
+    /// Starts nginx with this inside of its `http` block, where something listens at `address`.
+    ///
+    /// # Errors
+    /// As [`Nginx::start`].
+    pub fn start_http(address: SocketAddr, http: &str) -> Result<Option<Self>, ProcessError> {
         let Some(program) = require_tool("nginx") else {
             return Ok(None);
         };
         let folder = TempDir::with_prefix("santral-nginx-").map_err(prepare_error)?;
-        let address = free_address().map_err(prepare_error)?;
         let file = folder.path().join("nginx.conf");
-        write_configuration(&folder, address, http_block, server_block)?;
+        write_configuration(&folder, http)?;
         let command = ServerCommand::new(program).arg("-e").arg("stderr").arg("-c").arg(file);
         let server = command.spawn()?;
         let mut nginx = Self { server, folder, address, reloads: 0 };
@@ -70,7 +78,15 @@ impl Nginx {
     /// # Errors
     /// [`ProcessError::Deadline`] with nginx's own words when it does not like the new one.
     pub fn reload(&mut self, http_block: &str, server_block: &str) -> Result<(), ProcessError> {
-        write_configuration(&self.folder, self.address, http_block, server_block)?;
+        write_configuration(&self.folder, &with_server(self.address, http_block, server_block))?;
+        self.reload_unchanged()
+    }
+
+    /// Reloads the configuration that it has, as after a new certificate.
+    ///
+    /// # Errors
+    /// As [`Nginx::reload`].
+    pub fn reload_unchanged(&mut self) -> Result<(), ProcessError> {
         self.server.signal(Signal::HUP)?;
         self.reloads += 1;
         let mut retired = 0;
@@ -115,12 +131,11 @@ impl Nginx {
     }
 }
 
-fn write_configuration(
-    folder: &TempDir,
-    address: SocketAddr,
-    http_block: &str,
-    server_block: &str,
-) -> Result<(), ProcessError> {
+fn with_server(address: SocketAddr, http_block: &str, server_block: &str) -> String {
+    format!("{http_block}\n    server {{\n        listen {address};\n{server_block}\n    }}")
+}
+
+fn write_configuration(folder: &TempDir, http: &str) -> Result<(), ProcessError> {
     // As root nginx would hand its workers to `nobody`, who may not enter our folder.
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let path = folder.path().display();
@@ -138,11 +153,7 @@ http {{
     fastcgi_temp_path {path}/fastcgi;
     uwsgi_temp_path {path}/uwsgi;
     scgi_temp_path {path}/scgi;
-{http_block}
-    server {{
-        listen {address};
-{server_block}
-    }}
+{http}
 }}
 "
     );

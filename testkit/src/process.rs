@@ -53,6 +53,13 @@ impl ServerCommand {
         self
     }
 
+    /// Takes an environment variable of the test away.
+    #[must_use]
+    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     /// Starts from an empty environment; variables set before are forgotten as well.
     #[must_use]
     pub fn env_clear(mut self) -> Self {
