@@ -209,7 +209,8 @@ fn production_files(folder: &str) -> Vec<(String, String)> {
 
 fn tracked_text_files() -> Vec<String> {
     let mut found = Vec::new();
-    for folder in ["src", "core", "shared-schema", "testkit", "benches", "tests", "docs", "web", "migrations"] {
+    for folder in ["src", "core", "shared-schema", "testkit", "benches", "tests", "deploy", "docs", "web", "migrations"]
+    {
         walk(&root().join(folder), &mut |path| {
             found.push(path.strip_prefix(root()).expect("below the root").display().to_string());
         });

@@ -1,7 +1,14 @@
-//! Behind a reverse proxy: nginx as Debian ships it, with what it does to a stream when nobody
-//! tells it not to: buffering, HTTP/1.0 upstream, read timeout, compression, reloads.
+//! Behind reverse proxies. Here: nginx as Debian ships it, with what it does to a stream when nobody
+//! tells it not to: buffering, HTTP/1.0 upstream, read timeout, compression, reloads. Below: all
+//! proxies of `deploy/`, in all configurations, for all transports.
 //!
-//! Without nginx these tests are skipped, loudly, and fail in CI.
+//! What is not installed is skipped, loudly, and fails in CI.
+
+mod deployed;
+mod followers;
+mod gateways;
+mod matrix;
+mod transports;
 
 use std::net::SocketAddr;
 
@@ -151,7 +158,11 @@ fn listen(address: SocketAddr, headers: &[(&str, &str)]) -> SseClient {
 
 /// Publishes so many numbers from the first on, in batches, and returns their positions.
 fn publish_numbers(address: SocketAddr, first: usize, count: usize) -> Vec<String> {
-    let items: Vec<_> = (first..first + count).map(|data| json!({ "channel": "broadcast", "data": data })).collect();
+    publish_numbers_to("broadcast", address, first, count)
+}
+
+fn publish_numbers_to(channel: &str, address: SocketAddr, first: usize, count: usize) -> Vec<String> {
+    let items: Vec<_> = (first..first + count).map(|data| json!({ "channel": channel, "data": data })).collect();
     let receipts = items.chunks(1_000).flat_map(|batch| {
         let response = Request::post_json("/api/publish", &json!(batch)).send(address, PATIENCE);
         let response = response.expect("the server answers");

@@ -97,6 +97,8 @@ pub(crate) fn id_of(response: &Response) -> String {
 fn launch(data_dir: &TempDir, settings: &[(String, String)], listen: &str) -> (Server, SocketAddr) {
     let mut command = ServerCommand::new(env!("CARGO_BIN_EXE_santral"));
     command = command.env("SANTRAL_DATA_DIR", data_dir.path()).env("SANTRAL_LISTEN", listen);
+    // Meant for the test itself; the server refuses settings that it does not know.
+    command = command.env_remove("SANTRAL_UPDATE_DOCS");
     for (key, value) in settings {
         command = command.env(key, value);
     }
