@@ -32,6 +32,7 @@ mod schemathesis;
 mod secrets_on_disk;
 mod sessions;
 mod settings;
+mod socketio;
 mod sse;
 mod stats;
 mod store_contract;

@@ -1,6 +1,7 @@
 //! A private server for one test: the real binary on a free port with its own data directory.
 
 pub(crate) mod contract;
+pub(crate) mod packages;
 pub(crate) mod people;
 
 use std::net::SocketAddr;
