@@ -6,6 +6,7 @@
 
 mod admission;
 mod binary;
+mod clients;
 mod connect;
 mod events;
 mod handshake;

@@ -45,6 +45,7 @@ impl Options {
 /// A running server.
 pub(crate) struct Target {
     running: Running,
+    options: Options,
     address: SocketAddr,
 }
 
@@ -63,38 +64,20 @@ impl Target {
             ("SANTRAL_SOCKETIO_CONNECT_TIMEOUT", millis(options.connect_timeout_ms)),
             ("SANTRAL_SOCKETIO_UPGRADE_TIMEOUT", millis(options.upgrade_timeout_ms)),
             ("SANTRAL_SOCKETIO_MAX_PAYLOAD", options.max_payload.map(|bytes| bytes.to_string())),
+            ("SANTRAL_MESSAGE_BYTES_MAX", Some("1048576".to_owned())),
             // One client suffices to see its own events come back.
             ("SANTRAL_SOCKETIO_UNKNOWN_EVENT", Some("echo".to_owned())),
         ];
         let settings: Vec<_> = more.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?))).collect();
         let santral = Santral::start_with(&settings);
         let address = santral.address;
-        Self { running: Running::Santral(santral), address }
+        Self { running: Running::Santral(santral), options, address }
     }
 
     /// Starts the reference; `None`, said loudly, without Node or its packages.
     pub(crate) fn reference(options: Options) -> Option<Self> {
-        let packages = node_clients()?;
-        let script = packages.join("reference.cjs");
-        std::fs::copy(format!("{SOURCES}/reference.cjs"), &script).expect("a file can be copied");
-        let more = [
-            ("PING_INTERVAL_MS", options.is_quick.then_some(300)),
-            ("PING_TIMEOUT_MS", options.is_quick.then_some(200)),
-            ("CONNECT_TIMEOUT_MS", options.connect_timeout_ms),
-            ("UPGRADE_TIMEOUT_MS", options.upgrade_timeout_ms),
-            ("MAX_PAYLOAD", options.max_payload),
-            ("RECOVERY", options.has_recovery.then_some(1)),
-        ];
-        let mut command = ServerCommand::new(require_tool("node")?).arg(script).env("UNKNOWN_EVENT", "echo");
-        for (key, value) in more {
-            if let Some(value) = value {
-                command = command.env(key, value.to_string());
-            }
-        }
-        let mut server = command.spawn().expect("the reference starts");
-        let listens = |line: &str| line.strip_prefix("listening on http://")?.parse().ok();
-        let address = server.wait_for_line(listens, PATIENCE).expect("the reference says where it listens");
-        Some(Self { running: Running::Reference(server), address })
+        let (server, address) = launch(options, 0)?;
+        Some(Self { running: Running::Reference(server), options, address })
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -133,4 +116,45 @@ impl Target {
         let answer = self.send(&Request::new("DELETE", &format!("/api/connections/{id}")));
         assert!((200..300).contains(&answer.status), "{}", answer.text());
     }
+
+    /// Ends the server and starts it again on the same address.
+    pub(crate) fn restart(&mut self) {
+        match &mut self.running {
+            Running::Santral(santral) => {
+                santral.server.kill9().expect("the server can be killed");
+                santral.start_again();
+            }
+            Running::Reference(server) => {
+                server.kill9().expect("the reference can be killed");
+                let again = launch(self.options, self.address.port());
+                *server = again.expect("it was there before").0;
+            }
+        }
+    }
+}
+
+/// Starts the reference on this port, 0 for any.
+fn launch(options: Options, port: u16) -> Option<(Server, SocketAddr)> {
+    let packages = node_clients()?;
+    let script = packages.join("reference.cjs");
+    std::fs::copy(format!("{SOURCES}/reference.cjs"), &script).expect("a file can be copied");
+    let more = [
+        ("PING_INTERVAL_MS", options.is_quick.then_some(300)),
+        ("PING_TIMEOUT_MS", options.is_quick.then_some(200)),
+        ("CONNECT_TIMEOUT_MS", options.connect_timeout_ms),
+        ("UPGRADE_TIMEOUT_MS", options.upgrade_timeout_ms),
+        ("MAX_PAYLOAD", options.max_payload),
+        ("PORT", Some(u32::from(port))),
+        ("RECOVERY", options.has_recovery.then_some(1)),
+    ];
+    let mut command = ServerCommand::new(require_tool("node")?).arg(script).env("UNKNOWN_EVENT", "echo");
+    for (key, value) in more {
+        if let Some(value) = value {
+            command = command.env(key, value.to_string());
+        }
+    }
+    let mut server = command.spawn().expect("the reference starts");
+    let listens = |line: &str| line.strip_prefix("listening on http://")?.parse().ok();
+    let address = server.wait_for_line(listens, PATIENCE).expect("the reference says where it listens");
+    Some((server, address))
 }

@@ -25,6 +25,25 @@ pub(crate) fn node_clients() -> Option<&'static Path> {
     READY.get_or_init(|| installed(&["package-lock.json", "package.json"], "node_modules", install)).as_deref()
 }
 
+/// The Python with the packages that the clients use; `None`, said loudly, without Python.
+pub(crate) fn python_clients() -> Option<&'static Path> {
+    static READY: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let install = |folder: &Path| {
+        let mut make = Command::new(require_tool("python3")?);
+        let is_made = make.args(["-m", "venv", "python"]).current_dir(folder).status();
+        if !is_made.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let mut command = Command::new(folder.join("python/bin/pip"));
+        command.args(["install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"]);
+        command.current_dir(folder);
+        Some(command)
+    };
+    let folder = READY.get_or_init(|| installed(&["requirements.txt"], "python", install)).as_deref()?;
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    Some(PYTHON.get_or_init(|| folder.join("python/bin/python")))
+}
+
 /// Installs what these lists name into the folder of the tests, unless the same has been installed there.
 fn installed(lists: &[&str], made: &str, install: impl Fn(&Path) -> Option<Command>) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../ci-tools/clients");
