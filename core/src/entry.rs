@@ -80,6 +80,8 @@ pub struct Entry {
     raw: OnceLock<Bytes>,
     envelope: OnceLock<Bytes>,
     json: OnceLock<Bytes>,
+    socketio: OnceLock<Bytes>,
+    socketio_placed: OnceLock<Bytes>,
 }
 
 impl Entry {
@@ -96,7 +98,16 @@ impl Entry {
     }
 
     fn new(position: Option<Position>, at: Timestamp, publication: Publication) -> Self {
-        Self { position, at, publication, raw: OnceLock::new(), envelope: OnceLock::new(), json: OnceLock::new() }
+        Self {
+            position,
+            at,
+            publication,
+            raw: OnceLock::new(),
+            envelope: OnceLock::new(),
+            json: OnceLock::new(),
+            socketio: OnceLock::new(),
+            socketio_placed: OnceLock::new(),
+        }
     }
 
     /// Its place in the log; `None` for a volatile message.
@@ -130,6 +141,8 @@ impl Entry {
             Format::Raw => &self.raw,
             Format::Envelope => &self.envelope,
             Format::Json => &self.json,
+            Format::SocketIo => &self.socketio,
+            Format::SocketIoPlaced => &self.socketio_placed,
         };
         frame.get_or_init(|| format.message(self.position, self.at, &self.publication))
     }

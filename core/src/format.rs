@@ -8,6 +8,7 @@ use santral_schema::events::{Bye, Gap, Hello, PresenceChange};
 
 use crate::entry::{Publication, Timestamp};
 use crate::position::Position;
+use crate::socketio::frames;
 use crate::{json_line, sse};
 
 /// How a session wants its messages.
@@ -21,11 +22,20 @@ pub enum Format {
     Envelope,
     /// One JSON object on a line of its own: WebSocket and long-poll.
     Json,
+    /// Events of Socket.IO, as closed packets of Engine.IO.
+    SocketIo,
+    /// The same with the place of each message behind its arguments, for clients that may come back.
+    SocketIoPlaced,
 }
 
 impl Format {
     /// Every format, for tables and tests.
-    pub const ALL: [Self; 3] = [Self::Raw, Self::Envelope, Self::Json];
+    pub const ALL: [Self; 5] = [Self::Raw, Self::Envelope, Self::Json, Self::SocketIo, Self::SocketIoPlaced];
+
+    /// Whether messages carry their place in the protocol of Socket.IO.
+    fn is_placed(self) -> bool {
+        self == Self::SocketIoPlaced
+    }
 
     /// A message.
     #[must_use]
@@ -34,6 +44,7 @@ impl Format {
             Self::Raw => sse::raw_frame(position, publication),
             Self::Envelope => sse::envelope_frame(position, at, publication),
             Self::Json => json_line::message(position, at, publication),
+            Self::SocketIo | Self::SocketIoPlaced => frames::message(position, publication, self.is_placed()),
         }
     }
 
@@ -45,6 +56,8 @@ impl Format {
         match self {
             Self::Raw | Self::Envelope => sse::hello_frame(id, retry_ms, hello),
             Self::Json => json_line::system("hello", id, hello),
+            // Says it with the answer to CONNECT, which is no affair of a session.
+            Self::SocketIo | Self::SocketIoPlaced => Bytes::new(),
         }
     }
 
@@ -54,6 +67,8 @@ impl Format {
         match self {
             Self::Raw | Self::Envelope => sse::PING,
             Self::Json => json_line::PING,
+            // Engine.IO has pings of its own, one for all sockets of a connection.
+            Self::SocketIo | Self::SocketIoPlaced => Bytes::new(),
         }
     }
 
@@ -63,6 +78,7 @@ impl Format {
         match self {
             Self::Raw | Self::Envelope => sse::gap_frame(resumed_from, gap),
             Self::Json => json_line::system("gap", resumed_from, gap),
+            Self::SocketIo | Self::SocketIoPlaced => frames::system("gap", resumed_from, gap, self.is_placed()),
         }
     }
 
@@ -72,6 +88,7 @@ impl Format {
         match self {
             Self::Raw | Self::Envelope => sse::presence_frame(change),
             Self::Json => json_line::system("presence", None, change),
+            Self::SocketIo | Self::SocketIoPlaced => frames::presence(change, self.is_placed()),
         }
     }
 
@@ -81,6 +98,8 @@ impl Format {
         match self {
             Self::Raw | Self::Envelope => sse::bye_frame(bye),
             Self::Json => json_line::system("bye", None, bye),
+            // What a client hears depends on its other sockets too: its link knows.
+            Self::SocketIo | Self::SocketIoPlaced => Bytes::new(),
         }
     }
 }

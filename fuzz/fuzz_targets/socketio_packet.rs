@@ -6,7 +6,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use santral_core::engineio::Packet as Engine;
 use santral_core::engineio::payload;
-use santral_core::socketio::encode::{self, Event};
+use santral_core::socketio::encode::{self, Event, Tail};
 use santral_core::socketio::{Args, Decoder, Packet};
 
 // Lines are messages: one that begins with `b` is binary.
@@ -30,7 +30,7 @@ fn check(packet: Packet) {
     match &packet {
         Packet::Event { namespace, ack, name, args } => {
             let data = args.as_array();
-            let event = Event { namespace, ack: *ack, name, data, spread: true, offset: None };
+            let event = Event { namespace, ack: *ack, name, data, spread: true, tail: Tail::Nothing };
             encode::event(&mut text, &event);
         }
         Packet::Ack { namespace, id: Some(id), args } => encode::ack(&mut text, namespace, *id, args),

@@ -157,6 +157,7 @@ pub async fn open(
         requested: order.resume,
         committed: hub.committed(),
         legacy,
+        restored: Vec::new(),
     });
     let config = hub.config.load();
     let hello = Hello {
@@ -179,7 +180,7 @@ pub async fn open(
     let first_bytes = first_bytes.freeze();
     let position = match order.format {
         Format::Json => json_line::last_id(&first_bytes).unwrap_or_default().to_owned(),
-        Format::Raw | Format::Envelope => String::new(),
+        Format::Raw | Format::Envelope | Format::SocketIo | Format::SocketIoPlaced => String::new(),
     };
     Ok(Opening { session: attached.session, token, slot, first_bytes, position })
 }

@@ -115,6 +115,7 @@ fn attach_all(shard: &mut Shard, channels: usize) {
             requested: None,
             committed: 0,
             legacy: None,
+            restored: Vec::new(),
         };
         let attached = shard.attach(Moment(1), request);
         shard.link_up(Moment(1), attached.session);

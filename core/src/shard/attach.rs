@@ -45,6 +45,26 @@ pub struct AttachRequest {
     pub committed: Offset,
     /// What the session's previous attach left behind.
     pub legacy: Option<Legacy>,
+    /// What it followed until then and goes on to follow, see [`Shard::following`].
+    pub restored: Vec<Followed>,
+}
+
+/// What a session follows, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    topic: Topic,
+    since: Offset,
+}
+
+impl Followed {
+    /// The channels whose messages it is about; `None` for the presence of a channel.
+    #[must_use]
+    pub fn selector(&self) -> Option<&Selector> {
+        match &self.topic {
+            Topic::Messages(selector) => Some(selector),
+            Topic::Presence(_) => None,
+        }
+    }
 }
 
 /// A session that was admitted.
@@ -91,7 +111,8 @@ impl Shard {
         debug_assert!(!self.by_token.contains_key(&request.token), "INV-5: the earlier attach was not released");
         let mut inbox = request.legacy.as_mut().and_then(|legacy| legacy.inbox.take());
         let start = self.start_of(&request, &mut inbox);
-        let channels: Vec<_> = request.selectors.iter().map(Selector::to_string).collect();
+        let restored = request.restored.iter().filter_map(Followed::selector);
+        let channels: Vec<_> = request.selectors.iter().chain(restored).map(Selector::to_string).collect();
         let gaps = self.gap_frames(request.format, &start, request.requested.as_deref(), &channels);
         let heartbeat_ms = timers::millis(self.config.heartbeat);
         let session = Session {
@@ -124,6 +145,9 @@ impl Shard {
         self.by_connection.insert(request.connection, key);
         for selector in request.selectors {
             self.follow(key, selector, request.presence, 0, 0);
+        }
+        for Followed { topic, since } in request.restored {
+            self.follow_again(key, topic, since);
         }
         self.timers.expect_link(now, key);
         self.counters.connections_started += 1;
@@ -255,6 +279,24 @@ impl Shard {
         self.sessions.get(key).map(|session| self.selectors_of(session)).unwrap_or_default()
     }
 
+    /// What the session follows, for an attach that goes on where it stopped: entries from before it
+    /// followed a channel must not reach it then either.
+    #[must_use]
+    pub fn following(&self, key: SessionKey) -> Vec<Followed> {
+        let subscriptions = self.sessions.get(key).map_or(&[][..], |session| &session.subscriptions);
+        let followed = |subscription: &Subscription| {
+            let topic = self.feeds.get(subscription.feed)?.topic.clone();
+            Some(Followed { topic, since: subscription.since })
+        };
+        subscriptions.iter().filter_map(followed).collect()
+    }
+
+    /// The client has left for good: its session ends, though it could have been resumed.
+    pub fn leave(&mut self, now: Moment, key: SessionKey) {
+        self.link_down(now, key, DisconnectReason::ClientLeft);
+        self.end_session(key);
+    }
+
     pub(super) fn end_session(&mut self, key: SessionKey) {
         if let Some(session) = self.remove(key) {
             self.effects.push_back(Effect::SessionEnded { token: session.token, connection: session.connection });
@@ -282,6 +324,13 @@ impl Shard {
         };
         let is_new = self.follow_topic(key, &Topic::Messages(selector), since_seq, since);
         if let (true, Some(channel)) = (is_new, channel) {
+            self.notice(key, channel, PresenceKind::Joined);
+        }
+    }
+
+    fn follow_again(&mut self, key: SessionKey, topic: Topic, since: Offset) {
+        let is_new = self.follow_topic(key, &topic, 0, since);
+        if let (true, Topic::Messages(Selector::Channel(channel))) = (is_new, topic) {
             self.notice(key, channel, PresenceKind::Joined);
         }
     }

@@ -44,7 +44,7 @@ use crate::session::{Phase, Session, SessionKey};
 use crate::time::Moment;
 use crate::wheel::Wheel;
 
-pub use attach::{AttachRequest, Attached, ForeignSession, SubscribeError};
+pub use attach::{AttachRequest, Attached, Followed, ForeignSession, SubscribeError};
 pub use counters::{Counters, Gauges};
 pub use deliver::{Links, Progress, Written};
 pub use pages::PageRequest;

@@ -21,8 +21,20 @@ pub struct Event<'a> {
     pub data: &'a str,
     /// Whether `data` is the array of its arguments rather than its only argument.
     pub spread: bool,
-    /// The last argument of a connection whose state can be recovered.
-    pub offset: Option<&'a str>,
+    /// What stands behind the arguments.
+    pub tail: Tail<'a>,
+}
+
+/// What a client whose state can be recovered finds behind an event's arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail<'a> {
+    /// Nothing: the client did not ask for recovery, or the event asks for an acknowledgement.
+    Nothing,
+    /// The place that it has seen once it has the event.
+    Offset(&'a str),
+    /// The event has no place. Clients take the last argument of any event for its offset if it is text, so
+    /// behind text stands `null`; the event's name counts as text where there are no arguments.
+    NoOffset,
 }
 
 /// An event. Bytes in its data become attachments.
@@ -38,9 +50,15 @@ pub fn event(out: &mut String, event: &Event<'_>) {
         out.push(',');
         out.push_str(values);
     }
-    if let Some(offset) = event.offset {
-        out.push(',');
-        push_json(out, offset);
+    match event.tail {
+        Tail::Nothing => (),
+        Tail::Offset(offset) => {
+            out.push(',');
+            push_json(out, offset);
+        }
+        // JSON text ends in a quote exactly where its last value is text.
+        Tail::NoOffset if values.is_empty() || values.ends_with('"') => out.push_str(",null"),
+        Tail::NoOffset => (),
     }
     out.push(']');
     end(out, detached.as_ref());
@@ -141,7 +159,7 @@ mod tests {
     }
 
     const PLAIN: Event<'_> =
-        Event { namespace: &Namespace::ROOT, ack: None, name: "a", data: "1", spread: false, offset: None };
+        Event { namespace: &Namespace::ROOT, ack: None, name: "a", data: "1", spread: false, tail: Tail::Nothing };
 
     #[test]
     fn packets_are_written_as_the_reference_writes_them() {
@@ -170,7 +188,17 @@ mod tests {
         assert_eq!(text(Event { data: "[1,2]", ..PLAIN }), "42[\"a\",[1,2]]\x1e");
         assert_eq!(text(Event { data: " [1,2] ", spread: true, ..PLAIN }), "42[\"a\",1,2]\x1e");
         assert_eq!(text(Event { data: "[ ]", spread: true, ..PLAIN }), "42[\"a\"]\x1e");
-        assert_eq!(text(Event { data: "[]", spread: true, offset: Some("e-1"), ..PLAIN }), "42[\"a\",\"e-1\"]\x1e");
+        assert_eq!(
+            text(Event { data: "[]", spread: true, tail: Tail::Offset("e-1"), ..PLAIN }),
+            "42[\"a\",\"e-1\"]\x1e"
+        );
+        for (data, shown) in [("1", "1"), ("\"x\"", "\"x\",null"), ("[\"x\"]", "[\"x\"]")] {
+            assert_eq!(text(Event { data, tail: Tail::NoOffset, ..PLAIN }), format!("42[\"a\",{shown}]\x1e"));
+        }
+        for (data, shown) in [("[]", ",null"), ("[1,\"x\"]", ",1,\"x\",null"), ("[\"x\",1]", ",\"x\",1")] {
+            let spread = Event { data, spread: true, tail: Tail::NoOffset, ..PLAIN };
+            assert_eq!(text(spread), format!("42[\"a\"{shown}]\x1e"));
+        }
         let chat = Namespace::parse("/chat").expect("a namespace");
         let asked = Event { namespace: &chat, ack: Some(3), name: "x\"\n", ..PLAIN };
         assert_eq!(text(asked), "42/chat,3[\"x\\\"\\n\",1]\x1e");
@@ -232,7 +260,7 @@ mod tests {
             let namespace = if room.is_empty() { Namespace::ROOT } else { Namespace::parse(&room).expect("a namespace") };
             let args = Args::parse(&format!("[{}]", values.join(","))).expect("an array");
             let text = written(|out| event(out, &Event {
-                namespace: &namespace, ack: id, name: &name, data: args.as_array(), spread: true, offset: None,
+                namespace: &namespace, ack: id, name: &name, data: args.as_array(), spread: true, tail: Tail::Nothing,
             }));
             let expected = Packet::Event { namespace: namespace.clone(), ack: id, name, args: args.clone() };
             prop_assert_eq!(read_back(&text), expected);

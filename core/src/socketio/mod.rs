@@ -9,6 +9,7 @@ mod args;
 pub mod binary;
 mod decoder;
 pub mod encode;
+pub mod frames;
 mod namespace;
 mod packet;
 mod sockets;

@@ -198,6 +198,7 @@ impl Client {
         let items = match self.format {
             Format::Raw | Format::Envelope => self.parser.feed(bytes),
             Format::Json => self.feed_lines(bytes)?,
+            Format::SocketIo | Format::SocketIoPlaced => return Err("no client of the simulator takes it".to_owned()),
         };
         for item in items {
             let what = format!("{item:?}");

@@ -99,6 +99,7 @@ impl World {
             requested: claim.clone(),
             committed: knows,
             legacy,
+            restored: Vec::new(),
         };
         let (now, head) = (self.moment(), self.nodes[at.node].hosts[at.shard].shard.head().offset);
         let mut attached = self.nodes[at.node].hosts[at.shard].shard.attach(now, request);

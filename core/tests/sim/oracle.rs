@@ -272,9 +272,12 @@ fn check_content(format: Format, event: &Event, id: Option<&str>, fact: &Fact) -
     let published = match format {
         Format::Raw | Format::Envelope => publication.data.replace("\r\n", "\n").replace('\r', "\n"),
         Format::Json => publication.data.replace(['\r', '\n'], " "),
+        Format::SocketIo | Format::SocketIoPlaced => publication.data.to_string(),
     };
     match format {
-        Format::Raw => require(event.data == published, "the data that was published"),
+        Format::Raw | Format::SocketIo | Format::SocketIoPlaced => {
+            require(event.data == published, "the data that was published")
+        }
         Format::Envelope | Format::Json => {
             let envelope: std::collections::BTreeMap<String, &RawValue> =
                 serde_json::from_str(&event.data).map_err(|error| error.to_string())?;
