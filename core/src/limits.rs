@@ -512,3 +512,6 @@ pub const SOCKETIO_NAMESPACES_MAX: usize = 16;
 
 /// Acknowledgements that the server waits for from one client.
 pub const SOCKETIO_ASKED_MAX: usize = 64;
+
+/// Bytes of an Engine.IO client's messages that wait to be carried out before nothing more is read from it.
+pub const ENGINEIO_INBOX_BYTES_MAX: usize = 64 * 1024;

@@ -131,6 +131,11 @@ impl FramedSocket {
         self.awaits_pong
     }
 
+    /// Bytes that wait for the kernel to take them.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Writes what waits; whether nothing is left.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ use santral_schema::reason::DisconnectReason;
 
 use super::StreamSlot;
 use super::duplex::{Input, Reply, Uplink, WebSocketLink};
+use super::engineio::{EngineKey, EngineTable};
 use super::farewell;
 use super::framed_socket::FramedSocket;
 use super::poll::{PollAnswer, PollLink};
@@ -40,6 +41,10 @@ pub(crate) enum LinkEvent {
     Ready(SessionKey),
     /// It is over.
     Down(SessionKey, DisconnectReason),
+    /// Something came by a WebSocket of an Engine.IO connection, or it takes bytes again.
+    EngineReady(EngineKey),
+    /// The client of an Engine.IO connection has said something.
+    Heard(EngineKey),
 }
 
 /// Link events that did not come from the kernel's poll, and the bell for the shard's thread.
@@ -69,10 +74,19 @@ impl Notices {
 }
 
 enum Link {
-    Socket { stream: TcpStream, input_bytes: usize, _slot: StreamSlot },
-    Body { pipe: BodyPipe, _slot: StreamSlot },
+    Socket {
+        stream: TcpStream,
+        input_bytes: usize,
+        _slot: StreamSlot,
+    },
+    Body {
+        pipe: BodyPipe,
+        _slot: StreamSlot,
+    },
     WebSocket(Box<WebSocketLink>),
     Poll(Box<PollLink>),
+    /// One of the sockets of an Engine.IO connection.
+    SocketIo(EngineKey),
 }
 
 /// All links of one shard.
@@ -84,11 +98,29 @@ pub(crate) struct LinkTable {
     due_polls: Vec<SessionKey>,
     /// When to look again whether the client of a session still polls; one for each, sorted.
     patience: VecDeque<(Moment, SessionKey)>,
+    /// What the links of Socket.IO lead to.
+    pub(crate) engines: EngineTable,
+    /// When the slice under way began.
+    now: Moment,
 }
 
 impl LinkTable {
-    pub(crate) fn new(registry: Registry, notices: Rc<Notices>) -> Self {
-        Self { links: SecondaryMap::new(), registry, notices, due_polls: Vec::new(), patience: VecDeque::new() }
+    /// # Errors
+    /// When the kernel has no descriptor left.
+    pub(crate) fn new(registry: Registry, notices: Rc<Notices>) -> io::Result<Self> {
+        let engines = EngineTable::new(registry.try_clone()?, Rc::clone(&notices));
+        let (links, due_polls, patience) = (SecondaryMap::new(), Vec::new(), VecDeque::new());
+        Ok(Self { links, registry, notices, due_polls, patience, engines, now: Moment::default() })
+    }
+
+    /// Notes the time for what is written now.
+    pub(crate) fn begin_slice(&mut self, now: Moment) {
+        self.now = now;
+    }
+
+    /// Leads a session to its client's Engine.IO connection.
+    pub(crate) fn add_socketio(&mut self, key: SessionKey, engine: EngineKey) {
+        self.links.insert(key, Link::SocketIo(engine));
     }
 
     /// Takes over a socket whose response head is on its way.
@@ -139,7 +171,8 @@ impl LinkTable {
                 link.hold(answer);
                 Ok(())
             }
-            Some(Link::Poll(_) | Link::WebSocket(_) | Link::Socket { .. } | Link::Body { .. }) | None => Err(answer),
+            Some(Link::Poll(_) | Link::WebSocket(_) | Link::Socket { .. } | Link::Body { .. } | Link::SocketIo(_))
+            | None => Err(answer),
         }
     }
 
@@ -159,6 +192,7 @@ impl LinkTable {
                 link.patience_until = now + POLL_PATIENCE;
             }
         }
+        self.engines.answer_polls(now);
     }
 
     /// A session whose next poll has not come in time.
@@ -170,22 +204,23 @@ impl LinkTable {
                     self.patience.push_back((now + POLL_PATIENCE, key));
                 }
                 Some(Link::Poll(_)) => return Some(key),
-                Some(Link::WebSocket(_) | Link::Socket { .. } | Link::Body { .. }) | None => (),
+                Some(Link::WebSocket(_) | Link::Socket { .. } | Link::Body { .. } | Link::SocketIo(_)) | None => (),
             }
         }
         None
     }
 
-    /// When [`Self::take_abandoned_poll`] has something to look at again.
+    /// When [`Self::take_abandoned_poll`], or the table of engines, has something to look at again.
     pub(crate) fn next_timeout(&self) -> Option<Moment> {
-        self.patience.front().map(|&(until, _)| until)
+        let patience = self.patience.front().map(|&(until, _)| until);
+        [patience, self.engines.next_timeout()].into_iter().flatten().min()
     }
 
     /// What the client of a session says next.
     pub(crate) fn next_input(&mut self, key: SessionKey) -> Input {
         match self.links.get_mut(key) {
             Some(Link::WebSocket(link)) => link.next_input(),
-            Some(Link::Poll(_) | Link::Socket { .. } | Link::Body { .. }) | None => Input::Nothing,
+            Some(Link::Poll(_) | Link::Socket { .. } | Link::Body { .. } | Link::SocketIo(_)) | None => Input::Nothing,
         }
     }
 
@@ -200,12 +235,12 @@ impl LinkTable {
     pub(crate) fn flush(&mut self, key: SessionKey) -> bool {
         match self.links.get_mut(key) {
             Some(Link::WebSocket(link)) => link.socket.flush().unwrap_or(false),
-            Some(Link::Poll(_) | Link::Socket { .. } | Link::Body { .. }) | None => false,
+            Some(Link::Poll(_) | Link::Socket { .. } | Link::Body { .. } | Link::SocketIo(_)) | None => false,
         }
     }
 
     /// Sends the last bytes as far as the link takes them at once, and closes it.
-    pub(crate) fn close(&mut self, key: SessionKey, farewell: &[u8], reason: DisconnectReason) {
+    pub(crate) fn close(&mut self, now: Moment, key: SessionKey, farewell: &[u8], reason: DisconnectReason) {
         match self.links.remove(key) {
             Some(Link::WebSocket(mut link)) => {
                 link.close(farewell, reason);
@@ -218,14 +253,17 @@ impl LinkTable {
                 let _ = stream.shutdown(Shutdown::Write);
             }
             Some(Link::Body { pipe, .. }) => pipe.finish(farewell),
+            Some(Link::SocketIo(engine)) => self.engines.end_socket(now, engine, key, reason),
             None => (),
         }
     }
 
     /// Forgets a link that is over.
     pub(crate) fn remove(&mut self, key: SessionKey) {
-        if let Some(Link::WebSocket(link)) = self.links.remove(key) {
-            self.let_go(link.socket);
+        match self.links.remove(key) {
+            Some(Link::WebSocket(link)) => self.let_go(link.socket),
+            Some(Link::SocketIo(engine)) => self.engines.forget_socket(engine, key),
+            Some(Link::Poll(_) | Link::Socket { .. } | Link::Body { .. }) | None => (),
         }
     }
 
@@ -237,6 +275,9 @@ impl LinkTable {
 
     /// What an event of the kernel means for its link.
     pub(crate) fn judge(&mut self, event: &Event) -> Option<LinkEvent> {
+        if let Some(engine) = self.engines.of_token(event.token()) {
+            return Some(LinkEvent::EngineReady(engine));
+        }
         let key = SessionKey::from(KeyData::from_ffi(event.token().0 as u64));
         let Link::Socket { stream, input_bytes, .. } = self.links.get_mut(key)? else {
             return Some(LinkEvent::Ready(key));
@@ -275,6 +316,7 @@ impl Links for LinkTable {
                 }
                 written
             }
+            Some(&mut Link::SocketIo(engine)) => self.engines.write(self.now, engine, session, frames),
             None => Written::Gone,
         }
     }

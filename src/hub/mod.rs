@@ -10,6 +10,7 @@ pub mod census;
 pub mod delivery;
 pub mod directory;
 pub mod duplex;
+pub mod engineio;
 mod farewell;
 mod framed_socket;
 pub mod links;

@@ -5,6 +5,7 @@
 //! ten thousand clients does not hold up a request.
 
 mod dialogue;
+mod engines;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -97,7 +98,7 @@ impl LocalShard {
         };
         let mut shard = Shard::new(hub.now(), config);
         shard.publish_stored(&start.recent);
-        let links = LinkTable::new(poll.registry().try_clone()?, Rc::clone(&notices));
+        let links = LinkTable::new(poll.registry().try_clone()?, Rc::clone(&notices))?;
         let state = Rc::new(RefCell::new(State { shard, links, waits: Waits::default() }));
         let local = Self { index, hub: Arc::clone(hub), state, notices, wakes_at: Rc::default() };
         let readiness = watch(poll.registry().as_fd().try_clone_to_owned()?)?;
@@ -196,7 +197,7 @@ impl LocalShard {
             match effect {
                 Effect::ReadPage(request) => self.read_page(request),
                 Effect::Close { session, farewell, reason } => {
-                    self.state.borrow_mut().links.close(session, &farewell, reason);
+                    self.state.borrow_mut().links.close(self.hub.now(), session, &farewell, reason);
                 }
                 Effect::Presence(notice) => self.spread_presence(notice),
                 Effect::ConnectionEnded { connection, client, reason } => {
@@ -252,6 +253,8 @@ impl LocalShard {
                 self.state.borrow_mut().links.remove(key);
                 self.with(|shard, now| shard.link_down(now, key, reason));
             }
+            LinkEvent::EngineReady(key) => self.with_engines(|engines, now| engines.ready(now, key)),
+            LinkEvent::Heard(key) => self.hear_engine(key),
         }
     }
 
@@ -298,7 +301,9 @@ impl LocalShard {
         let mut state = self.state.borrow_mut();
         let State { shard, links, waits } = &mut *state;
         let was_in_pass = shard.is_in_pass();
-        let progress = shard.run_slice(self.hub.now(), links);
+        let now = self.hub.now();
+        links.begin_slice(now);
+        let progress = shard.run_slice(now, links);
         links.answer_polls(self.hub.now());
         if !was_in_pass && shard.is_in_pass() {
             waits.pass_began();
@@ -347,6 +352,7 @@ impl Driver {
             self.local.state.borrow_mut().shard.set_heartbeat(now, heartbeat);
             self.local.state.borrow_mut().shard.handle_timeout(now);
             self.local.give_up_polls(now);
+            self.local.state.borrow_mut().links.engines.handle_timeouts(now);
             self.local.settle();
             let progress = self.local.run_slice();
             self.local.settle();

@@ -242,6 +242,13 @@ impl Connection {
         self.is_posting = false;
     }
 
+    /// The client lives, whether its pong has arrived or not: it has as long again to send it.
+    pub fn prove_alive(&mut self, now: Moment) {
+        if let Heartbeat::PongBy(_) = self.heartbeat {
+            self.heartbeat = Heartbeat::PongBy(now + self.timing.ping_timeout);
+        }
+    }
+
     /// A packet of a POST, or of the WebSocket that is the transport.
     ///
     /// # Errors
