@@ -25,7 +25,7 @@ pub fn message(position: Option<Position>, publication: &Publication, recoverabl
         ack: None,
         name: name.as_deref().unwrap_or(NAMELESS),
         data: &publication.data,
-        spread: false,
+        spread: publication.spread,
         tail: Tail::Nothing,
     };
     placed(event, position, recoverable)
@@ -82,18 +82,12 @@ struct RoomChange<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::Sender;
     use crate::names::{ChannelName, EventName};
     use crate::position::Epoch;
 
     fn publication(event: Option<&str>, data: &str) -> Publication {
-        Publication {
-            channel: ChannelName::parse("room").expect("a channel"),
-            event: event.map(|name| EventName::foreign(name).expect("a name")),
-            data: data.into(),
-            from: Sender::default(),
-            except: None,
-        }
+        let event = event.map(|name| EventName::foreign(name).expect("a name"));
+        Publication { event, ..Publication::new(ChannelName::parse("room").expect("a channel"), data) }
     }
 
     #[test]
@@ -102,6 +96,8 @@ mod tests {
         let named = publication(Some("chat message"), "{\"a\":1}");
         assert_eq!(message(position, &named, false), "42[\"chat message\",{\"a\":1}]\x1e");
         assert_eq!(message(position, &named, true), "42[\"chat message\",{\"a\":1},\"00000001-7\"]\x1e");
+        let spread = Publication { spread: true, ..publication(Some("a"), "[1, 2]") };
+        assert_eq!(message(None, &spread, true), "42[\"a\",1, 2]\x1e");
         assert_eq!(message(None, &publication(None, "\"x\""), true), "42[\"message\",\"x\",null]\x1e");
     }
 
