@@ -262,7 +262,7 @@ fn a_secret_that_came_through_any_door_is_seen_nowhere() {
             some.iter().for_each(|attempt| scene.attempt(attempt));
             scene.look_at_output();
         }
-        for (door, bytes) in raw_requests(&mut scene.canaries) {
+        for (door, bytes) in raw_requests(&mut scene.canaries, &scene.admin) {
             let answer = send_raw(scene.santral.address, &bytes, PATIENCE).unwrap_or_default();
             scene.look(&format!("the answer to {door}"), &answer);
         }

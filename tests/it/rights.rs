@@ -3,10 +3,12 @@
 
 use santral_testkit::http::{Response, SseClient};
 use santral_testkit::sse::Event;
+use santral_testkit::websocket::WebSocket;
 
 use crate::support::contract::{TOKEN, assert_refused, expect_silence, json, next, problem, text};
 use crate::support::people::{PASSWORD, Person};
-use crate::support::{Santral, deadline};
+use crate::support::{PATIENCE, Santral, deadline};
+use crate::websocket::Client;
 
 fn bearer(token: &str) -> String {
     format!("Bearer {token}")
@@ -78,6 +80,44 @@ fn rights_are_looked_at_when_something_is_followed_read_or_published() {
     }
     let history = santral.ask("GET", "/api/channels/chat/history", Some(&ada.access), None);
     assert_eq!(json(&history.text())["entries"].as_array().map(Vec::len), Some(1), "a refused batch stores nothing");
+}
+
+/// Shows AUTH-5, AUTH-6, WS-7. INV-9.
+#[test]
+fn websockets_and_polls_end_with_the_right_of_their_client() {
+    let (santral, admin) = Santral::start_closed(&[("SANTRAL_USER_SUBSCRIBE", "chat")]);
+    let ada = santral.enrol(&admin, "ada", "user");
+    let path = format!("/api/v1/ws?channel=chat&token={}", ada.access);
+    let (mut socket, hello) = Client::open(&santral, &path);
+    assert_eq!(hello["data"]["user"], ada.id.as_str());
+    let first = santral.ask("GET", "/api/poll?channel=chat", Some(&ada.access), None);
+    let first = json(&first.text());
+    let next_poll = format!(
+        "/api/poll?channel=chat&session={}&lastEventId={}&wait=20",
+        text(&first["session"]),
+        text(&first["position"])
+    );
+    // Nobody else gets at the session, by whichever transport.
+    let eve = santral.enrol(&admin, "eve", "user");
+    assert_refused(&santral.ask("GET", &next_poll, Some(&eve.access), None), "not_found");
+    let taken = format!("/api/v1/ws?session={}&token={}", text(&first["session"]), eve.access);
+    let (code, reason) = Client(WebSocket::open(santral.address, &taken, &[], PATIENCE).expect("101")).closed();
+    assert_eq!((code, reason.starts_with("not_found: ")), (1008, true), "{reason}");
+
+    let (held, logout) = std::thread::scope(|scope| {
+        let held = scope.spawn(|| santral.ask("GET", &next_poll, Some(&ada.access), None));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let body = format!(r#"{{"refreshToken":"{}"}}"#, ada.refresh);
+        let logout = santral.ask("POST", "/auth/logout", None, Some(&body));
+        (held.join().expect("it is answered"), logout)
+    });
+    assert_eq!(logout.status, 204);
+    let bye = &json(&held.text())["events"][0];
+    assert_eq!((&bye["event"], &bye["data"]["name"]), (&json("\"bye\""), &json("\"signed_out\"")), "{held:?}");
+    assert_eq!(socket.next()["data"]["name"], "signed_out");
+    let (code, reason) = socket.closed();
+    assert_eq!((code, reason.starts_with("4008 signed_out: ")), (1008, true), "{reason}");
+    assert_refused(&santral.ask("GET", &next_poll, Some(&ada.access), None), "invalid_token");
 }
 
 /// Shows AUTH-4.

@@ -1,6 +1,7 @@
 //! The doors: wherever a client can put a secret, rightly or by mistake.
 
 use santral_testkit::http::Request;
+use santral_testkit::websocket::Frame;
 
 use super::{Canaries, basic};
 use crate::support::people::Person;
@@ -31,7 +32,8 @@ impl Attempt {
 pub(super) fn queries(canaries: &mut Canaries, admin: &Person) -> Vec<Attempt> {
     let mut attempts = Vec::new();
     for name in PARAMETERS {
-        for path in PLACES {
+        // The answer to a poll names the session to whoever brought it, as `hello` does.
+        for path in PLACES.into_iter().filter(|path| (name, *path) != ("session", "/api/poll")) {
             for caller in [None, Some(admin)] {
                 let door = format!("?{name}= of GET {path} {}", whose(caller));
                 let target = format!("{path}?{name}={}", canaries.draw(&door));
@@ -151,7 +153,7 @@ pub(super) fn json_bodies(canaries: &mut Canaries, admin: &Person, other: &Perso
 }
 
 /// Requests that are no HTTP, or nearly none.
-pub(super) fn raw_requests(canaries: &mut Canaries) -> Vec<(String, Vec<u8>)> {
+pub(super) fn raw_requests(canaries: &mut Canaries, admin: &Person) -> Vec<(String, Vec<u8>)> {
     let shapes = [
         "GET /api/events?token=SECRET HTTP/9.9\r\n\r\n",
         "GET /api/events?token=SECRET\r\n\r\n",
@@ -170,11 +172,33 @@ pub(super) fn raw_requests(canaries: &mut Canaries) -> Vec<(String, Vec<u8>)> {
         let bytes = shape.replace("SECRET", &canaries.draw(&door)).into_bytes();
         requests.push((door, bytes));
     }
+    for (shape, token) in messages(admin) {
+        let door = format!("the message {shape} of a WebSocket");
+        let secret = canaries.draw(&door);
+        let head = format!(
+            "GET /api/v1/ws?token={token} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\nSec-WebSocket-Protocol: {secret}\r\n\r\n"
+        );
+        let message = Frame::text(&shape.replace("SECRET", &secret)).encode();
+        requests.push((door, [head.into_bytes(), message, Frame::close(1000, &secret).encode()].concat()));
+    }
     let door = "a cookie that is too large".to_owned();
     let cookie = canaries.draw(&door).repeat(8_000);
     let request = format!("GET / HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n");
     requests.push((door, request.into_bytes()));
     requests
+}
+
+/// What is said on a WebSocket, and with what token it was opened.
+fn messages(admin: &Person) -> impl Iterator<Item = (&'static str, &str)> {
+    let shapes = [
+        r#"{"auth":{"token":"SECRET"}}"#,
+        r#"{"auth":"SECRET"}"#,
+        r#"{"ping":{},"token":"SECRET"}"#,
+        r#"{"id":{"token":"SECRET"},"ping":{}}"#,
+        "SECRET",
+    ];
+    shapes.into_iter().flat_map(|shape| [(shape, "none"), (shape, admin.access.as_str())])
 }
 
 fn whose(caller: Option<&Person>) -> &'static str {
@@ -194,7 +218,7 @@ const PARAMETERS: [&str; 10] = [
     "Authorization",
 ];
 
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 14] = [
     "/",
     "/setup",
     "/health",
@@ -202,6 +226,8 @@ const PLACES: [&str; 12] = [
     "/nowhere",
     "/auth/me",
     "/api/events",
+    "/api/poll",
+    "/api/v1/ws",
     "/api/channels",
     "/api/connections",
     "/api/logs",
