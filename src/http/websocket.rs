@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use futures_util::{FutureExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -164,18 +164,8 @@ async fn open(
         token: opening.token.clone(),
         principal: RefCell::new(principal),
     };
-    let early = early_input(payload);
-    websocket::respond(request, shard, opening, early, Rc::new(uplink))
+    websocket::respond(request, shard, opening, payload, Rc::new(uplink))
         .ok_or(ApiError::UpgradeRequired("the connection cannot be turned into a WebSocket"))
-}
-
-/// What a hasty client has sent behind its request.
-fn early_input(mut payload: web::Payload) -> Bytes {
-    let mut input = Vec::new();
-    while let Some(Some(Ok(chunk))) = payload.next().now_or_never() {
-        input.extend_from_slice(&chunk);
-    }
-    Bytes::from(input)
 }
 
 /// Tells a client that has made a proper handshake why it may not come in; others get a problem document.

@@ -9,8 +9,9 @@ use actix_http::ConnectionType;
 use actix_http::ws::{HandshakeError, hash_key, verify_handshake};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -49,13 +50,13 @@ pub fn respond(
     request: &HttpRequest,
     shard: &LocalShard,
     opening: Opening,
-    early: Bytes,
+    payload: web::Payload,
     uplink: Rc<dyn Uplink>,
 ) -> Option<HttpResponse> {
     let ticket = request.conn_data::<Ticket>()?;
     let Opening { session, slot, first_bytes: lines, .. } = opening;
-    let opening = Some(WebSocketOpening { early, uplink, lines, slot });
-    ticket.hand_over(Handover::upgrade(Arriving { shard: shard.clone(), session, opening }));
+    let opening = Some(WebSocketOpening { early: Bytes::new(), uplink, lines, slot });
+    ticket.hand_over(Handover::upgrade(Arriving { shard: shard.clone(), session, payload, opening }));
     Some(switch_protocols(request, Rest::Endless))
 }
 
@@ -114,15 +115,28 @@ impl MessageBody for Rest {
 struct Arriving {
     shard: LocalShard,
     session: SessionKey,
+    /// What the dispatcher reads behind the request, until the socket leaves.
+    payload: web::Payload,
     opening: Option<WebSocketOpening>,
 }
 
 impl Landing for Arriving {
     fn land(mut self: Box<Self>, stream: std::net::TcpStream) {
-        if let Some(opening) = self.opening.take() {
+        if let Some(mut opening) = self.opening.take() {
+            opening.early = early_input(&mut self.payload);
             self.shard.link_websocket(self.session, stream, opening);
         }
     }
+}
+
+/// What a hasty client has sent before it saw the 101. The dispatcher feeds it into the payload behind the
+/// handler's back, so it is all there only when the socket leaves.
+fn early_input(payload: &mut web::Payload) -> Bytes {
+    let mut input = Vec::new();
+    while let Some(Some(Ok(chunk))) = payload.next().now_or_never() {
+        input.extend_from_slice(&chunk);
+    }
+    Bytes::from(input)
 }
 
 impl Drop for Arriving {

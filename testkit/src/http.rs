@@ -94,7 +94,7 @@ impl Request {
         &self.method
     }
 
-    fn encode(&self, address: SocketAddr) -> Vec<u8> {
+    pub(crate) fn encode(&self, address: SocketAddr) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
         let mut add = |name: &str, value: &str| head.push_str(&format!("{name}: {value}\r\n"));
         if !self.has("host") {

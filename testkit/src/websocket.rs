@@ -55,7 +55,31 @@ impl WebSocket {
     ) -> Result<Self, HttpError> {
         let deadline = Instant::now() + timeout;
         let request = headers.iter().fold(upgrade_request(path), |request, (name, value)| request.header(name, value));
-        let mut wire = request.open(address, deadline)?;
+        Self::opened(request.open(address, deadline)?, deadline)
+    }
+
+    /// Opens `GET path` and sends these bytes before the answer can have come: the first piece in the same
+    /// write as the request, the others in writes of their own. The standard forbids it to clients.
+    ///
+    /// # Errors
+    /// As [`WebSocket::open`].
+    pub fn open_hastily(
+        address: SocketAddr,
+        path: &str,
+        pieces: &[&[u8]],
+        deadline: Instant,
+    ) -> Result<Self, HttpError> {
+        let mut wire = Wire::connect(address, deadline)?;
+        let request = upgrade_request(path).encode(address);
+        let (first, others) = pieces.split_first().map_or((&b""[..], pieces), |(first, others)| (*first, others));
+        wire.write(&[request.as_slice(), first].concat(), deadline)?;
+        for piece in others {
+            wire.write(piece, deadline)?;
+        }
+        Self::opened(wire, deadline)
+    }
+
+    fn opened(mut wire: Wire, deadline: Instant) -> Result<Self, HttpError> {
         let head = wire.read_head("GET", deadline)?;
         if head.status != 101 {
             return Err(HttpError::NotUpgraded(Box::new(crate::sse_client::drain(wire, head, deadline))));
