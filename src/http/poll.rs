@@ -108,7 +108,7 @@ pub async fn get(
     let wanted = StreamRequest {
         channels: query::split_lists(query.channel),
         last_event_id: query.last_event_id,
-        session: Some(token.unwrap_or_else(streams::new_session_token).reveal().to_owned()),
+        session: token.map(|token| token.reveal().to_owned()),
         presence: query.presence,
         broadcast: query.broadcast,
         client: query.client,

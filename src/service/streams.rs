@@ -135,10 +135,10 @@ pub async fn open(
     if order.presence {
         hub.watch_presence();
     }
-    let (token, resumable) = match order.session {
-        Some(token) => (token, true),
-        None => (new_session_token(), false),
-    };
+    let is_new = order.session.is_none();
+    let token = order.session.unwrap_or_else(new_session_token);
+    // A client that polls comes back with what it is told here.
+    let resumable = !is_new || order.transport == Transport::LongPoll;
     // Held until the session is attached: two attaches of one token go one by one (INV-5).
     let _turn = if resumable { Some(hub.directory.lock_token(&token).await) } else { None };
     let legacy = take_over(shard, &hub, &token, &principal.name).await?;
@@ -147,6 +147,7 @@ pub async fn open(
     let attached = shard.attach(AttachRequest {
         token: token.clone(),
         resumable,
+        is_new,
         connection,
         client: client_of(order.transport, principal, peer),
         expires: principal.expires_at.map(|end| hub.moment_of(end)),

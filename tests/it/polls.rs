@@ -76,6 +76,21 @@ fn a_poll_is_answered_as_soon_as_there_is_something_to_tell() {
     assert_refused(&santral.get("/api/poll?session=short"), "invalid_session");
 }
 
+/// Shows POLL-1: with a position alone a client has no session yet, so nothing can have waited in one.
+#[test]
+fn a_first_poll_behind_a_position_has_no_gap() {
+    let santral = Santral::start();
+    let seen = santral.broadcast("1");
+    santral.broadcast("2");
+    let (mut poller, mut events) = Poller::begin(&santral, &format!("lastEventId={seen}"));
+    assert_eq!((&events[0]["event"], &events[0]["data"]["recovered"]), (&json("\"hello\""), &json("true")));
+    poller.query = String::new();
+    while events.len() < 2 {
+        events.extend(poller.poll(20));
+    }
+    assert_eq!(data(&events[1..]), [2]);
+}
+
 /// Shows POLL-3.
 #[test]
 fn an_answer_that_was_lost_on_the_way_comes_again() {

@@ -105,6 +105,7 @@ fn attach_all(shard: &mut Shard, channels: usize) {
         let request = AttachRequest {
             token: SessionToken::parse(&format!("session-{number:014}")).expect("22 characters of the grammar"),
             resumable: false,
+            is_new: true,
             connection: ConnectionId::parse(&format!("connect-{number:014}")).expect("22 characters of the grammar"),
             client: Arc::new(Client::guest("sse", "127.0.0.1".into(), Timestamp(0))),
             expires: None,

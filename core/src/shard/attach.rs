@@ -23,8 +23,10 @@ use crate::time::Moment;
 pub struct AttachRequest {
     /// The session's token, chosen by the client or drawn for it.
     pub token: SessionToken,
-    /// Whether the client chose the token, so that it can come back.
+    /// Whether the client can come back: it chose the token, or is told it.
     pub resumable: bool,
+    /// Whether the token was drawn just now, so that nothing can have waited for it.
+    pub is_new: bool,
     /// The id of this attach.
     pub connection: ConnectionId,
     /// Who asks.
@@ -402,7 +404,7 @@ impl Shard {
             {
                 self.start_with_everything(inbox, vec![GapReason::Unknown])
             }
-            Some(ResumeFrom::Position(position)) => self.start_behind(position, request.resumable, inbox),
+            Some(ResumeFrom::Position(position)) => self.start_behind(position, request, inbox),
         };
         if request.resumable && inbox.is_none() {
             *inbox = Some(Box::new(Inbox::since((start.cursor, 0))));
@@ -421,7 +423,7 @@ impl Shard {
         Start { cursor: self.trimmed_to, id: None, recovered: false, gaps, gap_sub: 0 }
     }
 
-    fn start_behind(&self, position: Position, resumable: bool, inbox: &mut Option<Box<Inbox>>) -> Start {
+    fn start_behind(&self, position: Position, request: &AttachRequest, inbox: &mut Option<Box<Inbox>>) -> Start {
         let cursor = position.offset.max(self.trimmed_to);
         let seen = (position.offset, position.sub);
         let mut gaps = Vec::new();
@@ -429,10 +431,11 @@ impl Shard {
         if position.offset < self.trimmed_to {
             gaps.push(GapReason::Retention);
         }
-        if resumable {
-            // Nobody knows what waited in a session that is gone.
-            let known = inbox.is_some();
-            let inbox = inbox.get_or_insert_with(|| Box::new(Inbox::after_loss(seen)));
+        if request.resumable {
+            // Nobody knows what waited in a session that is gone, but nothing did in one that is new.
+            let known = inbox.is_some() || request.is_new;
+            let empty = if known { Inbox::since } else { Inbox::after_loss };
+            let inbox = inbox.get_or_insert_with(|| Box::new(empty(seen)));
             if !known || !inbox.rewind(seen) {
                 gap_sub = inbox.loss_told(cursor);
                 gaps.push(GapReason::Inbox);

@@ -89,6 +89,7 @@ impl World {
         let request = AttachRequest {
             token: owner.token.clone(),
             resumable: owner.resumable,
+            is_new: false,
             connection,
             client: sim_client(),
             expires: expires.filter(|_| self.bug != Some(Bug::RightIgnored)).map(Moment),
