@@ -38,4 +38,5 @@ mod stats;
 mod store_contract;
 mod streams_in_virtual_time;
 mod support;
+mod transports;
 mod websocket;

@@ -1,0 +1,105 @@
+//! A client that comes back with the last position it has seen, whatever its transport.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use santral_testkit::journal::{Journal, Record, content_hash};
+use serde_json::Value;
+
+use super::{CHANNEL, END, Phase};
+
+/// A transport: how one connection is opened and read until it ends.
+pub(crate) trait Line {
+    /// Connects behind the client's position and hands over what comes, until the connection ends or the
+    /// client has the last message.
+    fn connect(&mut self, client: &mut Subscriber);
+}
+
+/// What a client knows, and its journal.
+pub(crate) struct Subscriber {
+    name: String,
+    pub(crate) address: SocketAddr,
+    journal: Arc<Journal>,
+    phase: Arc<Phase>,
+    /// The last position it has seen.
+    pub(crate) position: String,
+    pub(crate) has_end: bool,
+    /// How long it stays away once, behind its first connections.
+    nap: Option<Duration>,
+}
+
+impl Subscriber {
+    pub(crate) fn new(
+        name: String,
+        address: SocketAddr,
+        journal: Arc<Journal>,
+        phase: &Arc<Phase>,
+        position: String,
+    ) -> Self {
+        Self { name, address, journal, phase: Arc::clone(phase), position, has_end: false, nap: None }
+    }
+
+    /// The same client, which stays away once for so long.
+    pub(crate) fn napping(mut self, nap: Duration) -> Self {
+        self.nap = Some(nap);
+        self
+    }
+
+    pub(crate) fn run(mut self, line: &mut dyn Line) {
+        let mut connections = 0;
+        while !self.has_end && !self.phase.is_over() {
+            let last_event_id = Some(self.position.clone());
+            self.write(Record::Attach { client: self.name.clone(), last_event_id, channels: vec![CHANNEL.to_owned()] });
+            line.connect(&mut self);
+            self.write(Record::Detach { client: self.name.clone() });
+            connections += 1;
+            let nap = if connections == CONNECTIONS_BEFORE_NAP { self.nap.take() } else { None };
+            std::thread::sleep(nap.unwrap_or(PAUSE));
+        }
+    }
+
+    /// An event by its name: a message, or a word of the server about the connection.
+    pub(crate) fn take(&mut self, event: &str, id: Option<&str>, data: &Value) {
+        let client = self.name.clone();
+        let owned = |value: &Value| value.as_str().map(str::to_owned);
+        match event {
+            "hello" => {
+                let recovered = data["recovered"].as_bool();
+                self.write(Record::Hello { client, id: id.map(str::to_owned), recovered });
+            }
+            "gap" => {
+                let (requested, resumed_from) = (owned(&data["requested"]), owned(&data["resumedFrom"]));
+                self.write(Record::Gap { client, requested, resumed_from, reason: owned(&data["reason"]) });
+            }
+            "ping" | "bye" => (),
+            _ => {
+                let key = data["key"].as_str().unwrap_or_else(|| panic!("{client}: no message of this test: {data}"));
+                self.has_end = key == END;
+                self.write(Record::Event {
+                    client,
+                    id: id.map(str::to_owned),
+                    channel: None,
+                    key: Some(key.to_owned()),
+                    hash: content_hash(data.to_string().as_bytes()),
+                });
+            }
+        }
+        if let Some(id) = id {
+            id.clone_into(&mut self.position);
+        }
+    }
+
+    fn write(&self, record: Record) {
+        self.journal.append(&record).expect("the journal can be written");
+    }
+}
+
+/// How long a client waits for a sign of life; there is one every second.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// Between two connections; shorter than what the server asks for, to make more of them.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// So that there is a session to come back to.
+const CONNECTIONS_BEFORE_NAP: u32 = 2;
