@@ -96,7 +96,7 @@ checks! {
     Open = "open" in Outside;
     /// Answers come in HTTP/1.1.
     HttpVersion = "http-version" in Outside;
-    /// No cache on the way answers in the server's place.
+    /// No cache on the way answers in the server's place, polls included.
     Cache = "cache" in Outside;
     /// With `--token`: the header `Authorization` reaches the server, and the token is good.
     Authorization = "authorization" in Outside;
@@ -113,6 +113,10 @@ checks! {
     RoundTrip = "round-trip" in Outside;
     /// The server's clock agrees with that of this machine.
     ServerClock = "server-clock" in Outside;
+    /// The handshake of a WebSocket gets through: nobody on the way takes the header `Upgrade` out.
+    WebSocket = "websocket" in Outside;
+    /// A long poll is held until there is something, and then answered at once.
+    Poll = "poll" in Outside;
     /// With `--origin`: a page of that origin may read and publish.
     Cors = "cors" in Outside;
     /// A stream on which nothing happens stays open, and its pings arrive.

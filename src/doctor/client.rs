@@ -134,6 +134,13 @@ impl From<ureq::Error> for Failure {
     }
 }
 
+/// A problem document, as far as it concerns us.
+#[derive(Deserialize)]
+struct Problem {
+    code: String,
+    detail: Option<String>,
+}
+
 /// A whole answer.
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -157,11 +164,16 @@ impl Answer {
 
     /// The code in a problem document.
     pub(super) fn problem_code(&self) -> Option<String> {
-        #[derive(Deserialize)]
-        struct Problem {
-            code: String,
-        }
-        serde_json::from_str::<Problem>(&self.body).ok().map(|problem| problem.code)
+        self.problem().map(|problem| problem.code)
+    }
+
+    /// What a problem document says of this very request.
+    pub(super) fn problem_detail(&self) -> Option<String> {
+        self.problem().and_then(|problem| problem.detail)
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        serde_json::from_str(&self.body).ok()
     }
 
     /// What it is, in a few words.

@@ -130,6 +130,23 @@ impl Proxy {
         }
     }
 
+    /// What lets WebSockets through.
+    pub(super) fn pass_upgrade(self) -> &'static str {
+        match self {
+            Self::Nginx | Self::Unknown => {
+                "in nginx: `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \
+                 $santral_connection;` as in deploy/nginx"
+            }
+            Self::Cloudflare => {
+                "in Cloudflare: Network, WebSockets on; then look at the proxy behind it: `proxy_set_header Upgrade $http_upgrade;`"
+            }
+            Self::Apache => "in Apache: `ProxyPass … upgrade=websocket`",
+            Self::Caddy => "in Caddy: no `header_up -Upgrade`, and no `versions` without 1.1 in the transport",
+            Self::Envoy => "in Envoy: `upgrade_configs` with `upgrade_type: websocket` on the route",
+            Self::Haproxy => "in HAProxy: no `http-request del-header Upgrade`",
+        }
+    }
+
     /// What lets HTTP/1.1 through.
     pub(super) fn speak_http11(self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@ mod certificates;
 mod here;
 mod outside;
 mod stand_in;
+mod transports;
 
 use std::fs;
 use std::path::Path;

@@ -4,9 +4,10 @@
 //!
 //! What is not installed is skipped, loudly, and fails in CI.
 
+mod browsers;
 mod deployed;
 mod followers;
-mod gateways;
+pub(crate) mod gateways;
 mod matrix;
 mod transports;
 

@@ -6,6 +6,7 @@ mod reach;
 mod requests;
 mod streams;
 mod tls;
+mod transports;
 
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ pub fn examine(target: &Target, report: &mut Report<'_>) -> Result<(), BadTarget
     report.add(finding);
     report.add(client_address);
     let watched = streams::examine(&visit, report);
+    report.add(transports::websocket(&visit));
+    report.add(transports::poll(&visit));
     report.add(match &target.origin {
         Some(origin) => cors::examine(&visit, origin),
         None => Finding::skipped(Check::Cors, "no --origin was named"),

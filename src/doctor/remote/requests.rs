@@ -11,7 +11,8 @@ use crate::doctor::report::{Finding, Report};
 pub(super) fn examine(visit: &Visit, report: &mut Report<'_>) {
     report.add(open(visit));
     let mut pairs = Vec::new();
-    for path in ["/health", "/api/channels?limit=1"] {
+    let poll = format!("/api/poll?channel={}&broadcast=0", visit.channel);
+    for path in ["/health", "/api/channels?limit=1", &poll] {
         match ask_twice(visit, path) {
             Ok(pair) => pairs.push((path, pair)),
             Err(failure) => {
@@ -30,7 +31,7 @@ pub(super) fn examine(visit: &Visit, report: &mut Report<'_>) {
     report.add(match cached {
         Some((path, trace)) => Finding::fail(
             Check::Cache,
-            format!("a cache answers in the server's place: {path} {trace}"),
+            format!("a cache answers in the server's place: {} {trace}", path.split('?').next().unwrap_or(path)),
             visit.proxy.leave_uncached(),
         ),
         None => Finding::ok(Check::Cache, "each request reaches the server"),

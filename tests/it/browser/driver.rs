@@ -43,6 +43,8 @@ impl Browser {
         arguments.push(format!("--user-data-dir={}", folder.path().join("profile").display()));
         let capabilities = json!({
             "browserName": "chrome",
+            // Those of a test are signed by nobody.
+            "acceptInsecureCerts": true,
             "goog:chromeOptions": { "binary": chromium, "args": arguments },
             // A dialog that nobody expects stays open and fails whatever is asked next.
             "unhandledPromptBehavior": "ignore",

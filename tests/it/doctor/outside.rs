@@ -10,25 +10,25 @@ use super::{Diagnosis, doctor};
 use crate::support::Santral;
 
 /// Looks at an address, with short waits.
-fn look(url: &str, more: &[&str]) -> Diagnosis {
+pub(super) fn look(url: &str, more: &[&str]) -> Diagnosis {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let arguments = [&["--url", url, "--timeout", "3"][..], more].concat();
     doctor(folder.path(), &arguments, &[])
 }
 
-fn url(address: SocketAddr) -> String {
+pub(super) fn url(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
 /// Starts nginx with a location that passes everything on, and more in it.
-fn proxy(santral: &Santral, more: &str) -> Option<Nginx> {
+pub(super) fn proxy(santral: &Santral, more: &str) -> Option<Nginx> {
     Nginx::start(&format!("location / {{ proxy_pass http://{}; {more} }}", santral.address)).expect("nginx starts")
 }
 
-const NOT_IDLE: [&str; 2] = ["--idle", "0"];
+pub(super) const NOT_IDLE: [&str; 2] = ["--idle", "0"];
 
 /// What is well wherever nothing is in the way.
-const WELL: [&str; 12] = [
+pub(super) const WELL: [&str; 12] = [
     "name",
     "connect",
     "tls",
@@ -48,7 +48,7 @@ fn directly_and_behind_a_plain_proxy_all_is_well() {
     let santral = Santral::start_with(&[("SANTRAL_HEARTBEAT", "1s")]);
     let idle = ["--idle", "4"];
     let direct = look(&url(santral.address), &idle);
-    direct.is_well(&WELL).is_well(&["server-clock", "idle"]).says("idle", "ok", &["pings"]);
+    direct.is_well(&WELL).is_well(&["server-clock", "idle", "websocket", "poll"]).says("idle", "ok", &["pings"]);
     direct.says("authorization", "skipped", &["no --token"]).says("cors", "skipped", &["no --origin"]);
     let Some(nginx) = proxy(&santral, "") else { return };
     look(&url(nginx.address()), &idle).is_well(&WELL).is_well(&["idle"]);

@@ -57,12 +57,12 @@ impl Record {
 
     /// What the matrix says of a case.
     pub(super) fn verdict(&self, case: Case) -> String {
-        let first = self.breaks.iter().find(|(of, _)| *of == case);
-        match first {
-            _ if self.is_hopeless() => self.breaks.first().map_or_else(String::new, |(_, why)| format!("no: {why}")),
-            None => "yes".to_owned(),
-            Some(_) => "resumed".to_owned(),
+        if self.is_hopeless() {
+            let why = self.breaks.first().filter(|(of, _)| *of == case).map(|(_, why)| format!(": {why}"));
+            return format!("no{}", why.unwrap_or_default());
         }
+        let has_broken = self.breaks.iter().any(|(of, _)| *of == case);
+        if has_broken { "resumed".to_owned() } else { "yes".to_owned() }
     }
 }
 

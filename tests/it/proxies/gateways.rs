@@ -10,7 +10,7 @@ use santral_testkit::tls::TlsTunnel;
 
 /// How a proxy is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Setup {
+pub(crate) enum Setup {
     /// As in `deploy/`, without TLS.
     Plain,
     /// As in `deploy/`, with TLS.
@@ -20,10 +20,10 @@ pub(super) enum Setup {
 }
 
 impl Setup {
-    pub(super) const ALL: [Self; 3] = [Self::Plain, Self::Tls, Self::Shortest];
+    pub(crate) const ALL: [Self; 3] = [Self::Plain, Self::Tls, Self::Shortest];
 
     /// As it stands in the matrix.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Plain => "deployed, plain",
             Self::Tls => "deployed, TLS",
@@ -53,17 +53,17 @@ impl Setup {
 
 /// A proxy that runs in front of a server, and the way to it for clients that speak no TLS.
 #[derive(Debug)]
-pub(super) struct Gateway {
-    pub(super) product: Product,
-    pub(super) setup: Setup,
-    pub(super) proxy: Box<dyn ReverseProxy>,
-    pub(super) place: Place,
+pub(crate) struct Gateway {
+    pub(crate) product: Product,
+    pub(crate) setup: Setup,
+    pub(crate) proxy: Box<dyn ReverseProxy>,
+    pub(crate) place: Place,
     tunnel: Option<TlsTunnel>,
 }
 
 impl Gateway {
     /// `None`, said loudly, where a tool is missing.
-    pub(super) fn start(product: Product, setup: Setup, server: SocketAddr) -> Option<Self> {
+    pub(crate) fn start(product: Product, setup: Setup, server: SocketAddr) -> Option<Self> {
         let certificate = match setup {
             Setup::Tls => Some(Certificate::for_loopback().expect("openssl makes a certificate")?),
             Setup::Plain | Setup::Shortest => None,
@@ -76,17 +76,17 @@ impl Gateway {
     }
 
     /// Every proxy that is installed, in every configuration.
-    pub(super) fn start_all(server: SocketAddr) -> Vec<Self> {
+    pub(crate) fn start_all(server: SocketAddr) -> Vec<Self> {
         let pairs = Product::ALL.into_iter().flat_map(|product| Setup::ALL.map(|setup| (product, setup)));
         pairs.filter_map(|(product, setup)| Self::start(product, setup, server)).collect()
     }
 
     /// Where clients go, in the clear.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.tunnel.as_ref().map_or(self.place.plain, TlsTunnel::address)
     }
 
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{}, {}", self.product.name(), self.setup.name())
     }
 }

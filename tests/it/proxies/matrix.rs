@@ -165,7 +165,8 @@ impl Run {
 
 fn summary(follower: &Follower) -> String {
     let record = follower.record();
-    format!("{} messages, opened {} times; {:?}", record.messages.len(), record.opened, record.breaks)
+    let (first, count) = (record.breaks.iter().take(5).collect::<Vec<_>>(), record.breaks.len());
+    format!("{} messages, opened {} times, {count} breaks: {first:?}", record.messages.len(), record.opened)
 }
 
 fn table(product: Product, rows: &[&Row]) -> String {

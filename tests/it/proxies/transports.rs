@@ -1,11 +1,18 @@
 //! The ways in which a client listens, each a small client behind one trait.
 
+mod event_stream;
+mod poll;
+mod websocket;
+
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use santral_testkit::http::{HttpError, SseClient};
+use santral_testkit::http::{HttpError, Response};
+use serde_json::Value;
 
-use crate::support::PATIENCE;
+use event_stream::EventStream;
+use poll::LongPoll;
+use websocket::OverWebSocket;
 
 /// A way to listen to a channel.
 pub(super) trait Transport: Sync {
@@ -39,54 +46,34 @@ pub(super) enum Step {
 }
 
 /// All of them, in the order of the matrix.
-pub(super) const ALL: [&dyn Transport; 1] = [&EventStream];
+pub(super) const ALL: [&dyn Transport; 3] = [&EventStream, &OverWebSocket, &LongPoll];
 
-/// Server-Sent Events.
-struct EventStream;
-
-impl Transport for EventStream {
-    fn name(&self) -> &'static str {
-        "SSE"
-    }
-
-    fn open(&self, address: SocketAddr, channel: &str, after: Option<&str>) -> Result<Box<dyn Link>, String> {
-        let path = format!("/api/events?channel={channel}&broadcast=0");
-        let resume: Vec<_> = after.map(|id| ("Last-Event-ID", id)).into_iter().collect();
-        let mut client = SseClient::open(address, &path, &resume, PATIENCE).map_err(|error| in_short(&error))?;
-        let hello = client.next_event(Instant::now() + PATIENCE).map_err(|error| in_short(&error))?;
-        match hello {
-            Some(event) if event.event_type == "hello" => Ok(Box::new(client)),
-            other => Err(format!("no hello but {other:?}")),
+/// What an event as JSON means to a follower; `None` for one that says nothing.
+fn step_of(event: &Value) -> Option<Step> {
+    match event["event"].as_str().unwrap_or_default() {
+        "message" => {
+            let id = event["id"].as_str().unwrap_or_default().to_owned();
+            Some(Step::Message(id, event["data"].to_string()))
         }
-    }
-}
-
-impl Link for SseClient {
-    fn next(&mut self, deadline: Instant) -> Step {
-        loop {
-            match self.next_event(deadline) {
-                Ok(Some(event)) if event.event_type == "message" => {
-                    return Step::Message(event.last_event_id, event.data);
-                }
-                Ok(Some(event)) if event.event_type == "ping" => {}
-                Ok(Some(event)) if event.event_type == "bye" => return Step::End("bye".to_owned()),
-                Ok(Some(event)) => return Step::End(format!("unexpected: {event:?}")),
-                Ok(None) => return Step::End("closed".to_owned()),
-                Err(HttpError::Deadline { .. }) => return Step::Nothing,
-                Err(error) => return Step::End(in_short(&error)),
-            }
-        }
-    }
-
-    fn position(&self) -> Option<String> {
-        Some(self.last_event_id().to_owned()).filter(|id| !id.is_empty())
+        "ping" | "hello" => None,
+        // A new session after a restart cannot know of direct messages that the old one was sent.
+        "gap" if event["data"]["reason"] == "inbox" => None,
+        "bye" => Some(Step::End("bye".to_owned())),
+        _ => Some(Step::End(format!("unexpected: {event}"))),
     }
 }
 
 /// An error without the whole answer.
 fn in_short(error: &HttpError) -> String {
     match error {
-        HttpError::NotAStream(answer) => format!("status {}", answer.status),
+        HttpError::NotAStream(answer) | HttpError::NotUpgraded(answer) => refusal(answer),
         other => other.to_string().lines().next().unwrap_or_default().to_owned(),
     }
+}
+
+/// The status, and what Santral's own answer says of a header that got lost.
+fn refusal(answer: &Response) -> String {
+    let is_stripped = answer.status == 426 && answer.text().contains("Upgrade");
+    let why = if is_stripped { ", `Upgrade` is taken out" } else { "" };
+    format!("status {}{why}", answer.status)
 }
