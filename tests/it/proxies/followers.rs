@@ -1,4 +1,4 @@
-//! Clients that follow one channel for the whole test, come back when they are cut, and keep a record.
+//! Clients that listen for the whole test, come back when they are cut, and keep a record.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -45,6 +45,8 @@ pub(super) struct Record {
     pub(super) messages: Vec<(String, String)>,
     /// In which case a connection did not open or ended, and why.
     pub(super) breaks: Vec<(Case, String)>,
+    /// In which cases the server could not go on where the client was, and told it.
+    pub(super) refetched: Vec<Case>,
     /// How often it opened.
     pub(super) opened: usize,
 }
@@ -60,6 +62,9 @@ impl Record {
         if self.is_hopeless() {
             let why = self.breaks.first().filter(|(of, _)| *of == case).map(|(_, why)| format!(": {why}"));
             return format!("no{}", why.unwrap_or_default());
+        }
+        if self.refetched.contains(&case) {
+            return "read again".to_owned();
         }
         let has_broken = self.breaks.iter().any(|(of, _)| *of == case);
         if has_broken { "resumed".to_owned() } else { "yes".to_owned() }
@@ -85,18 +90,22 @@ impl Shared {
         self.record.lock().expect("no follower panics while it writes")
     }
 
+    fn case(&self) -> Case {
+        Case::ALL[self.case.load(Ordering::SeqCst)]
+    }
+
     fn note(&self, why: String) {
-        let case = Case::ALL[self.case.load(Ordering::SeqCst)];
+        let case = self.case();
         self.record().breaks.push((case, why));
     }
 }
 
 impl Follower {
-    /// Follows the channel by way of a proxy.
-    pub(super) fn start(name: String, transport: &'static dyn Transport, address: SocketAddr, channel: &str) -> Self {
+    /// Listens by way of a proxy.
+    pub(super) fn start(name: String, transport: &'static dyn Transport, address: SocketAddr) -> Self {
         let shared = Arc::new(Shared::default());
-        let (channel, for_thread) = (channel.to_owned(), Arc::clone(&shared));
-        let thread = std::thread::spawn(move || follow(transport, address, &channel, &for_thread));
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || follow(transport, address, &for_thread));
         Self { name, shared, thread: Some(thread) }
     }
 
@@ -109,11 +118,16 @@ impl Follower {
         let index = Case::ALL.iter().position(|one| *one == case).expect("every case is listed");
         self.shared.case.store(index, Ordering::SeqCst);
     }
+
+    /// Tells it to end soon; dropping it waits for that.
+    pub(super) fn dismiss(&self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::SeqCst);
+        self.dismiss();
         if let Some(thread) = self.thread.take() {
             // Its panic would have shown in its record; a second one would hide it.
             let _ = thread.join();
@@ -121,13 +135,16 @@ impl Drop for Follower {
     }
 }
 
-fn follow(transport: &dyn Transport, address: SocketAddr, channel: &str, shared: &Shared) {
+fn follow(transport: &dyn Transport, address: SocketAddr, shared: &Shared) {
     let mut position = None;
     let mut link: Option<Box<dyn Link>> = None;
     while !shared.is_over.load(Ordering::SeqCst) && !shared.record().is_hopeless() {
         let Some(open) = &mut link else {
-            match transport.open(address, channel, position.as_deref()) {
+            match transport.open(address, position.as_deref()) {
                 Ok(opened) => {
+                    if !opened.is_resumed() {
+                        shared.record().refetched.push(shared.case());
+                    }
                     position = position.or_else(|| opened.position());
                     link = Some(opened);
                     shared.record().opened += 1;
@@ -141,7 +158,7 @@ fn follow(transport: &dyn Transport, address: SocketAddr, channel: &str, shared:
         };
         match open.next(Instant::now() + BEFORE_THE_NEXT_LOOK) {
             Step::Message(id, data) => {
-                position = Some(id.clone());
+                position = open.position();
                 shared.record().messages.push((id, data));
             }
             Step::Nothing => {}

@@ -1,6 +1,6 @@
 //! Proxy × configuration × transport × case: what gets through, and what is only saved by the resume.
 //!
-//! All clients follow one channel of one server, side by side, so the long silence is waited for
+//! All clients listen to the same channel of one server, side by side, so the long silence is waited for
 //! once. Whatever a proxy does, nobody may lose a message, have one twice or in another order; that
 //! is asserted. Whether the connection itself lived on is what the matrix in docs/proxies.md says.
 
@@ -14,7 +14,7 @@ use santral_testkit::reverse_proxy::Product;
 
 use super::followers::{Case, Follower};
 use super::gateways::{Gateway, Setup};
-use super::{publish_numbers_to, transports};
+use super::{publish_numbers, transports};
 use crate::support::{PATIENCE, Santral};
 
 /// A gateway with one follower for each transport.
@@ -39,19 +39,17 @@ fn the_matrix_of_proxies_is_fresh() {
     run.reload();
     run.silence();
     run.restart();
-    let tables = run.tables();
-    drop(run);
-    keep_matrix_fresh(&tables);
+    keep_matrix_fresh(&run.tables());
 }
 
 impl Run {
     fn start() -> Self {
-        let santral = Santral::start_with(&[("SANTRAL_TRUSTED_PROXIES", "127.0.0.1/32")]);
+        let santral = Santral::start_with(&[("SANTRAL_TRUSTED_PROXIES", "127.0.0.1"), ("SANTRAL_DRAIN_WINDOW", "2")]);
         let gateways = Gateway::start_all(santral.address);
         let rows = gateways.into_iter().map(|gateway| {
             let follow = |transport: &&'static dyn transports::Transport| {
                 let name = format!("{} by way of {}", transport.name(), gateway.name());
-                Follower::start(name, *transport, gateway.address(), CHANNEL)
+                Follower::start(name, *transport, gateway.address())
             };
             let followers = transports::ALL.iter().map(follow).collect();
             Row { gateway, followers }
@@ -109,7 +107,7 @@ impl Run {
         self.santral.server.terminate(PATIENCE).expect("it stops");
         self.santral.start_again();
         let address = self.santral.address;
-        self.ids.extend(publish_numbers_to(CHANNEL, address, self.ids.len(), 100));
+        self.ids.extend(publish_numbers(address, self.ids.len(), 100));
         self.wait_for_all();
     }
 
@@ -124,7 +122,7 @@ impl Run {
     /// Publishes so many messages, by way of one of the proxies.
     fn publish(&mut self, count: usize, row: usize) {
         let row = &self.rows[row % self.rows.len()];
-        self.ids.extend(publish_numbers_to(CHANNEL, row.gateway.address(), self.ids.len(), count));
+        self.ids.extend(publish_numbers(row.gateway.address(), self.ids.len(), count));
     }
 
     /// Until all who are let in have everything, and then each message must be at its place.
@@ -160,6 +158,13 @@ impl Run {
             (rows.len() == Setup::ALL.len()).then(|| (product, table(product, &rows)))
         };
         Product::ALL.into_iter().filter_map(table).collect()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // All at once: each is waited for when it is dropped.
+        self.followers().for_each(Follower::dismiss);
     }
 }
 
@@ -205,8 +210,6 @@ fn keep_matrix_fresh(tables: &[(Product, String)]) {
         "docs/proxies.md says otherwise; run: SANTRAL_UPDATE_DOCS=1 cargo test --test it proxies\n{stale}"
     );
 }
-
-const CHANNEL: &str = "matrix";
 
 const BURST: usize = 10_000;
 

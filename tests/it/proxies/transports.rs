@@ -1,4 +1,4 @@
-//! The ways in which a client listens, each a small client behind one trait.
+//! The ways in which a client listens to what is for everyone, each a small client behind one trait.
 
 mod event_stream;
 mod poll;
@@ -14,16 +14,16 @@ use event_stream::EventStream;
 use poll::LongPoll;
 use websocket::OverWebSocket;
 
-/// A way to listen to a channel.
+/// A way to listen to the channel `broadcast`.
 pub(super) trait Transport: Sync {
     /// As it stands in the matrix.
     fn name(&self) -> &'static str;
 
-    /// Follows the channel behind a position, or from now on; returns when the server says that it does.
+    /// Goes on behind a position of this transport, or begins now; returns when the server says that it does.
     ///
     /// # Errors
     /// Why it did not open, in a few words.
-    fn open(&self, address: SocketAddr, channel: &str, after: Option<&str>) -> Result<Box<dyn Link>, String>;
+    fn open(&self, address: SocketAddr, after: Option<&str>) -> Result<Box<dyn Link>, String>;
 }
 
 /// One open connection, or what stands for it.
@@ -31,8 +31,14 @@ pub(super) trait Link {
     /// What comes before the deadline.
     fn next(&mut self, deadline: Instant) -> Step;
 
-    /// What a resume names; `None` before there is anything.
+    /// What a resume names, behind what was handed out; `None` before there is anything.
     fn position(&self) -> Option<String>;
+
+    /// Whether the server itself goes on where the client was; else it has told the client so, which has read
+    /// what it missed from the history.
+    fn is_resumed(&self) -> bool {
+        true
+    }
 }
 
 /// What comes next.

@@ -16,10 +16,10 @@ impl Transport for EventStream {
         "SSE"
     }
 
-    fn open(&self, address: SocketAddr, channel: &str, after: Option<&str>) -> Result<Box<dyn Link>, String> {
-        let path = format!("/api/events?channel={channel}&broadcast=0");
+    fn open(&self, address: SocketAddr, after: Option<&str>) -> Result<Box<dyn Link>, String> {
         let resume: Vec<_> = after.map(|id| ("Last-Event-ID", id)).into_iter().collect();
-        let mut client = SseClient::open(address, &path, &resume, PATIENCE).map_err(|error| in_short(&error))?;
+        let mut client =
+            SseClient::open(address, "/api/events", &resume, PATIENCE).map_err(|error| in_short(&error))?;
         let hello = client.next_event(Instant::now() + PATIENCE).map_err(|error| in_short(&error))?;
         match hello {
             Some(event) if event.event_type == "hello" => Ok(Box::new(client)),

@@ -15,7 +15,6 @@ pub(super) struct LongPoll;
 
 struct Polling {
     address: SocketAddr,
-    channel: String,
     session: String,
     position: String,
     /// What the last answer brought and was not handed out yet.
@@ -28,18 +27,12 @@ impl Transport for LongPoll {
         "long-poll"
     }
 
-    fn open(&self, address: SocketAddr, channel: &str, after: Option<&str>) -> Result<Box<dyn Link>, String> {
-        let resume = after.map(|id| format!("&lastEventId={id}")).unwrap_or_default();
-        let first = Request::get(&format!("/api/poll?channel={channel}&broadcast=0{resume}"));
+    fn open(&self, address: SocketAddr, after: Option<&str>) -> Result<Box<dyn Link>, String> {
+        let resume = after.map(|id| format!("?lastEventId={id}")).unwrap_or_default();
+        let first = Request::get(&format!("/api/poll{resume}"));
         let answer = first.send(address, PATIENCE).map_err(|error| in_short(&error))?;
-        let mut polling = Polling {
-            address,
-            channel: channel.to_owned(),
-            session: String::new(),
-            position: String::new(),
-            events: VecDeque::new(),
-            held: None,
-        };
+        let mut polling =
+            Polling { address, session: String::new(), position: String::new(), events: VecDeque::new(), held: None };
         polling.take(&answer)?;
         match polling.events.pop_front() {
             Some(hello) if hello["event"] == "hello" => Ok(Box::new(polling)),
@@ -65,8 +58,8 @@ impl Polling {
         let mut held = match self.held.take() {
             Some(held) => held,
             None => {
-                let Self { channel, session, position, .. } = self;
-                let path = format!("/api/poll?channel={channel}&broadcast=0&session={session}&lastEventId={position}");
+                let Self { session, position, .. } = self;
+                let path = format!("/api/poll?session={session}&lastEventId={position}");
                 Request::get(&path).start(self.address, PATIENCE).map_err(|error| in_short(&error))?
             }
         };

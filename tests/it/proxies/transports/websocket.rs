@@ -23,9 +23,9 @@ impl Transport for OverWebSocket {
         "WebSocket"
     }
 
-    fn open(&self, address: SocketAddr, channel: &str, after: Option<&str>) -> Result<Box<dyn Link>, String> {
-        let resume = after.map(|id| format!("&lastEventId={id}")).unwrap_or_default();
-        let path = format!("/api/v1/ws?channel={channel}&broadcast=0{resume}");
+    fn open(&self, address: SocketAddr, after: Option<&str>) -> Result<Box<dyn Link>, String> {
+        let resume = after.map(|id| format!("?lastEventId={id}")).unwrap_or_default();
+        let path = format!("/api/v1/ws{resume}");
         let socket = WebSocket::open(address, &path, &[], PATIENCE).map_err(|error| in_short(&error))?;
         let mut open = OpenWebSocket { socket, position: None };
         match open.next_event(Instant::now() + PATIENCE).map_err(|error| in_short(&error))? {
@@ -59,6 +59,9 @@ impl Link for OpenWebSocket {
         loop {
             match self.next_event(deadline) {
                 Ok(Ok(event)) => {
+                    if let Some(id) = event["id"].as_str() {
+                        self.position = Some(id.to_owned());
+                    }
                     if let Some(step) = step_of(&event) {
                         return step;
                     }
