@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::support::contract::{TOKEN, assert_refused, json, next, problem, send, text};
 use crate::support::{PATIENCE, Santral, deadline};
 
+mod clients;
 mod frames;
 
 /// 16 bytes in base64.

@@ -4,17 +4,14 @@
 //!
 //! The programs in `tests/clients` print a line a check; this is their surroundings and their judge.
 
-use std::path::Path;
-use std::time::Duration;
-
 use santral_testkit::fault_proxy::{Cut, Fault, FaultProxy};
-use santral_testkit::process::{Server, ServerCommand};
 use santral_testkit::tools::require_tool;
 use serde_json::{Value, json};
 
 use super::target::{Options, Target};
 use super::wire::MOMENT;
 use crate::support::packages::{SOURCES, node_clients, python_clients};
+use crate::support::programs::{Program, beside_packages};
 
 #[test]
 fn clients_of_each_version_work_with_npm_socket_io_over_polling() {
@@ -70,23 +67,34 @@ const PYTHON_CHECKS: u64 = 11;
 
 fn each_version(start: fn(Options) -> Option<Target>, mode: &str) {
     let (Some(folder), Some(node)) = (node_clients(), require_tool("node")) else { return };
-    let script = script(folder, "socketio.cjs");
+    let script = beside_packages(folder, "socketio.cjs");
+    let program = |name: String, checks, more: &[&str]| Program {
+        name,
+        interpreter: node.clone(),
+        arguments: [&[script.as_str(), URL], more].concat().iter().map(|&argument| argument.to_owned()).collect(),
+        checks,
+    };
     let Some(mut target) = start(Options::DEFAULT) else { return };
     for version in VERSIONS {
-        let program = [script.as_str(), "{url}", version, mode];
-        run(&mut target, &node, &program, NODE_CHECKS, &format!("{version} over {mode}"));
+        run(&mut target, program(format!("{version} over {mode}"), NODE_CHECKS, &[version, mode]));
     }
     // Older versions know no recovery, and would take what it adds for an argument of theirs.
     let Some(mut target) = start(Options { has_recovery: true, ..Options::DEFAULT }) else { return };
-    let program = [script.as_str(), "{url}", VERSIONS[3], mode, "recovers_after_a_cut"];
-    run(&mut target, &node, &program, 1, &format!("recovery over {mode}"));
+    let only = [VERSIONS[3], mode, "recovers_after_a_cut"];
+    run(&mut target, program(format!("recovery over {mode}"), 1, &only));
 }
 
 fn python(start: fn(Options) -> Option<Target>) {
     let (Some(mut target), Some(python)) = (start(Options::DEFAULT), python_clients()) else { return };
     for mode in ["polling", "websocket", "upgrade"] {
         let script = format!("{SOURCES}/python_socketio.py");
-        run(&mut target, python, &[&script, "{url}", mode], PYTHON_CHECKS, &format!("python-socketio over {mode}"));
+        let program = Program {
+            name: format!("python-socketio over {mode}"),
+            interpreter: python.to_owned(),
+            arguments: vec![script, URL.to_owned(), mode.to_owned()],
+            checks: PYTHON_CHECKS,
+        };
+        run(&mut target, program);
     }
 }
 
@@ -94,48 +102,17 @@ fn santral(options: Options) -> Option<Target> {
     Some(Target::santral(options))
 }
 
-/// The programs are run where their packages are.
-fn script(folder: &Path, name: &str) -> String {
-    let path = folder.join(name);
-    std::fs::copy(format!("{SOURCES}/{name}"), &path).expect("a file can be copied");
-    path.to_str().expect("the path is text").to_owned()
-}
+/// Stands for the address in a program's arguments.
+const URL: &str = "{url}";
 
-/// Runs a program behind a proxy, does what it wants, and fails with all checks that failed.
-fn run(target: &mut Target, program: &Path, arguments: &[&str], checks: u64, what: &str) {
+/// Runs a program behind a proxy.
+fn run(target: &mut Target, mut program: Program) {
     let proxy = FaultProxy::start(target.address()).expect("loopback has a free port");
     let url = format!("http://{}", proxy.address());
-    let arguments = arguments.iter().map(|argument| argument.replace("{url}", &url));
-    let mut client = ServerCommand::new(program).args(arguments).spawn().expect("the client starts");
-    let (mut lines, mut failed, mut passed) = (0, Vec::new(), Vec::new());
-    loop {
-        let line = next_line(&mut client, lines);
-        lines += 1;
-        if let Some(wanted) = line["want"].as_str() {
-            fulfil(wanted, &line, target, &proxy);
-        } else if line["done"].is_u64() {
-            let count = line["done"].as_u64().unwrap_or_default();
-            assert!(count >= checks, "{what}: {count} checks only");
-            break;
-        } else if line["ok"] == true {
-            passed.push(line["check"].as_str().unwrap_or("?").to_owned());
-        } else {
-            failed.push(format!("{}: {}", line["check"], line["error"].as_str().unwrap_or("?")));
-        }
+    for argument in &mut program.arguments {
+        *argument = argument.replace(URL, &url);
     }
-    println!("{what}: {}", passed.join(", "));
-    assert!(failed.is_empty(), "{what}: {} checks fail:\n{}", failed.len(), failed.join("\n"));
-}
-
-/// The line of JSON with this number, counted from 0; what else a program says is passed over.
-fn next_line(client: &mut Server, number: usize) -> Value {
-    let mut seen = 0;
-    let pick = |line: &str| {
-        let value: Value = serde_json::from_str(line).ok()?;
-        seen += 1;
-        (seen > number && value.is_object()).then_some(value)
-    };
-    client.wait_for_line(pick, PROGRAM_PATIENCE).expect("the client says what it does")
+    program.run(|wanted, line| fulfil(wanted, line, target, &proxy));
 }
 
 /// What a client cannot do for itself.
@@ -168,6 +145,3 @@ fn fulfil(wanted: &str, line: &Value, target: &mut Target, proxy: &FaultProxy) {
         other => panic!("nobody knows how to {other}"),
     }
 }
-
-/// How long a client may take for one check.
-const PROGRAM_PATIENCE: Duration = Duration::from_secs(60);

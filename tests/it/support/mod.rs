@@ -3,6 +3,7 @@
 pub(crate) mod contract;
 pub(crate) mod packages;
 pub(crate) mod people;
+pub(crate) mod programs;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

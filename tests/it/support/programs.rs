@@ -1,0 +1,68 @@
+//! Programs of `tests/clients` in other languages: they print a line of JSON a check, this judges.
+//!
+//! `{"check": name, "ok": true}` or with `"ok": false` and an `error`; `{"want": what, …}` asks for
+//! something that a client cannot do for itself; `{"done": count}` is the last line.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use santral_testkit::process::{Server, ServerCommand};
+use serde_json::Value;
+
+use super::packages::SOURCES;
+
+/// A program and how it is called.
+pub(crate) struct Program {
+    /// What it is, for people.
+    pub(crate) name: String,
+    pub(crate) interpreter: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// What it checks at least; one that does less has not run to its end.
+    pub(crate) checks: u64,
+}
+
+impl Program {
+    /// Runs it, lets `fulfil` do what it wants, and fails with all checks that failed.
+    pub(crate) fn run(&self, mut fulfil: impl FnMut(&str, &Value)) {
+        let command = ServerCommand::new(&self.interpreter).args(&self.arguments);
+        let mut client = command.spawn().expect("the client starts");
+        let (mut lines, mut failed, mut passed) = (0, Vec::new(), Vec::new());
+        loop {
+            let line = next_line(&mut client, lines);
+            lines += 1;
+            if let Some(wanted) = line["want"].as_str() {
+                fulfil(wanted, &line);
+            } else if let Some(count) = line["done"].as_u64() {
+                assert!(count >= self.checks, "{}: {count} checks only", self.name);
+                break;
+            } else if line["ok"] == true {
+                passed.push(line["check"].as_str().unwrap_or("?").to_owned());
+            } else {
+                failed.push(format!("{}: {}", line["check"], line["error"].as_str().unwrap_or("?")));
+            }
+        }
+        println!("{}: {}", self.name, passed.join(", "));
+        assert!(failed.is_empty(), "{}: {} checks fail:\n{}", self.name, failed.len(), failed.join("\n"));
+    }
+}
+
+/// A program for Node, copied to where its packages are.
+pub(crate) fn beside_packages(folder: &Path, name: &str) -> String {
+    let path = folder.join(name);
+    std::fs::copy(format!("{SOURCES}/{name}"), &path).expect("a file can be copied");
+    path.to_str().expect("the path is text").to_owned()
+}
+
+/// The line of JSON with this number, counted from 0; what else a program says is passed over.
+fn next_line(client: &mut Server, number: usize) -> Value {
+    let mut seen = 0;
+    let pick = |line: &str| {
+        let value: Value = serde_json::from_str(line).ok()?;
+        seen += 1;
+        (seen > number && value.is_object()).then_some(value)
+    };
+    client.wait_for_line(pick, PATIENCE).expect("the client says what it does")
+}
+
+/// How long a client may take for one check.
+const PATIENCE: Duration = Duration::from_secs(60);
