@@ -74,6 +74,10 @@ async function answer(request, response) {
     response.writeHead(status, { "Content-Type": "application/json" });
     response.end(JSON.stringify(value));
   };
+  if (request.method === "GET" && request.url === "/") {
+    response.writeHead(200, { "Content-Type": "text/html" });
+    return response.end("<!doctype html><title>Reference</title>");
+  }
   if (request.method === "POST" && request.url === "/api/broadcast") return broadcast(JSON.parse(body), json);
   if (request.method === "DELETE" && request.url.startsWith("/api/connections/")) {
     io.in(decodeURIComponent(request.url.split("/")[3])).disconnectSockets(false);

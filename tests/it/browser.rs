@@ -9,6 +9,7 @@ use crate::accounts::PASSWORD;
 use crate::support::{PATIENCE, Santral, deadline, post_json};
 use page::{Page, RECONNECT_PATIENCE, Shown};
 
+pub(crate) mod checks;
 pub(crate) mod driver;
 pub(crate) mod page;
 

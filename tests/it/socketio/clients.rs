@@ -1,5 +1,5 @@
 //! Real Socket.IO clients, unmodified, through a proxy that can cut their connections: each of
-//! `socket.io-client` 3.1.3, 4.0.1, 4.5.4 and the newest, and `python-socketio`, over polling alone,
+//! `socket.io-client` 3.1.3, 4.0.1, 4.5.4 and the newest, `python-socketio`, and Chromium, over polling alone,
 //! over WebSocket alone, and with an upgrade.
 //!
 //! The programs in `tests/clients` print a line a check; this is their surroundings and their judge.
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::target::{Options, Target};
 use super::wire::MOMENT;
+use crate::browser::checks;
 use crate::support::packages::{SOURCES, node_clients, python_clients};
 use crate::support::programs::{Program, beside_packages};
 
@@ -31,6 +32,17 @@ fn clients_of_each_version_work_with_npm_socket_io_through_an_upgrade() {
 #[test]
 fn python_socketio_works_with_npm_socket_io() {
     python(Target::reference);
+}
+
+#[test]
+fn a_browser_works_with_npm_socket_io() {
+    browser(Target::reference);
+}
+
+#[test]
+#[ignore = "the server does not speak Socket.IO yet"]
+fn a_browser_works() {
+    browser(santral);
 }
 
 #[test]
@@ -64,6 +76,7 @@ const VERSIONS: [&str; 4] =
 /// What each program checks at least; one that does less has not run to its end.
 const NODE_CHECKS: u64 = 16;
 const PYTHON_CHECKS: u64 = 11;
+const BROWSER_CHECKS: u64 = 8;
 
 fn each_version(start: fn(Options) -> Option<Target>, mode: &str) {
     let (Some(folder), Some(node)) = (node_clients(), require_tool("node")) else { return };
@@ -95,6 +108,17 @@ fn python(start: fn(Options) -> Option<Target>) {
             checks: PYTHON_CHECKS,
         };
         run(&mut target, program);
+    }
+}
+
+/// The client is the one that the server serves to its page.
+fn browser(start: fn(Options) -> Option<Target>) {
+    let Some(mut target) = start(Options::DEFAULT) else { return };
+    for mode in ["polling", "websocket", "upgrade"] {
+        let proxy = FaultProxy::start(target.address()).expect("loopback has a free port");
+        checks::check(proxy.address(), "socketio", mode, BROWSER_CHECKS, |wanted, line| {
+            fulfil(wanted, line, &mut target, &proxy);
+        });
     }
 }
 

@@ -57,6 +57,7 @@ enum Running {
 impl Target {
     /// Starts Santral.
     pub(crate) fn santral(options: Options) -> Self {
+        let client = node_clients().map(|folder| folder.join("node_modules/socket.io-client/dist"));
         let millis = |value: Option<u32>| value.map(|value| format!("{value}ms"));
         let more = [
             ("SANTRAL_SOCKETIO_PING_INTERVAL", options.is_quick.then(|| "300ms".to_owned())),
@@ -64,6 +65,8 @@ impl Target {
             ("SANTRAL_SOCKETIO_CONNECT_TIMEOUT", millis(options.connect_timeout_ms)),
             ("SANTRAL_SOCKETIO_UPGRADE_TIMEOUT", millis(options.upgrade_timeout_ms)),
             ("SANTRAL_SOCKETIO_MAX_PAYLOAD", options.max_payload.map(|bytes| bytes.to_string())),
+            ("SANTRAL_SOCKETIO_NAMESPACES", Some("/,/chat".to_owned())),
+            ("SANTRAL_SOCKETIO_CLIENT_DIR", client.map(|folder| folder.display().to_string())),
             ("SANTRAL_MESSAGE_BYTES_MAX", Some("1048576".to_owned())),
             // One client suffices to see its own events come back.
             ("SANTRAL_SOCKETIO_UNKNOWN_EVENT", Some("echo".to_owned())),

@@ -23,27 +23,36 @@ pub(crate) struct Program {
 
 impl Program {
     /// Runs it, lets `fulfil` do what it wants, and fails with all checks that failed.
-    pub(crate) fn run(&self, mut fulfil: impl FnMut(&str, &Value)) {
+    pub(crate) fn run(&self, fulfil: impl FnMut(&str, &Value)) {
         let command = ServerCommand::new(&self.interpreter).args(&self.arguments);
         let mut client = command.spawn().expect("the client starts");
-        let (mut lines, mut failed, mut passed) = (0, Vec::new(), Vec::new());
-        loop {
-            let line = next_line(&mut client, lines);
-            lines += 1;
-            if let Some(wanted) = line["want"].as_str() {
-                fulfil(wanted, &line);
-            } else if let Some(count) = line["done"].as_u64() {
-                assert!(count >= self.checks, "{}: {count} checks only", self.name);
-                break;
-            } else if line["ok"] == true {
-                passed.push(line["check"].as_str().unwrap_or("?").to_owned());
-            } else {
-                failed.push(format!("{}: {}", line["check"], line["error"].as_str().unwrap_or("?")));
-            }
-        }
-        println!("{}: {}", self.name, passed.join(", "));
-        assert!(failed.is_empty(), "{}: {} checks fail:\n{}", self.name, failed.len(), failed.join("\n"));
+        let mut count = 0;
+        let next = || {
+            count += 1;
+            line(&mut client, count)
+        };
+        judge(&self.name, self.checks, next, fulfil);
     }
+}
+
+/// Reads lines until the last, lets `fulfil` do what they want, and fails with all checks that failed.
+pub(crate) fn judge(name: &str, checks: u64, mut next: impl FnMut() -> Value, mut fulfil: impl FnMut(&str, &Value)) {
+    let (mut failed, mut passed) = (Vec::new(), Vec::new());
+    loop {
+        let line = next();
+        if let Some(wanted) = line["want"].as_str() {
+            fulfil(wanted, &line);
+        } else if let Some(count) = line["done"].as_u64() {
+            assert!(count >= checks, "{name}: {count} checks only");
+            break;
+        } else if line["ok"] == true {
+            passed.push(line["check"].as_str().unwrap_or("?").to_owned());
+        } else {
+            failed.push(format!("{}: {}", line["check"], line["error"].as_str().unwrap_or("?")));
+        }
+    }
+    println!("{name}: {}", passed.join(", "));
+    assert!(failed.is_empty(), "{name}: {} checks fail:\n{}", failed.len(), failed.join("\n"));
 }
 
 /// A program for Node, copied to where its packages are.
@@ -53,16 +62,16 @@ pub(crate) fn beside_packages(folder: &Path, name: &str) -> String {
     path.to_str().expect("the path is text").to_owned()
 }
 
-/// The line of JSON with this number, counted from 0; what else a program says is passed over.
-fn next_line(client: &mut Server, number: usize) -> Value {
+/// The line of JSON with this number, counted from 1; what else a program says is passed over.
+fn line(client: &mut Server, number: usize) -> Value {
     let mut seen = 0;
     let pick = |line: &str| {
-        let value: Value = serde_json::from_str(line).ok()?;
+        let value: Value = serde_json::from_str(line).ok().filter(Value::is_object)?;
         seen += 1;
-        (seen > number && value.is_object()).then_some(value)
+        (seen == number).then_some(value)
     };
     client.wait_for_line(pick, PATIENCE).expect("the client says what it does")
 }
 
 /// How long a client may take for one check.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

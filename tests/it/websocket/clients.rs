@@ -1,11 +1,14 @@
-//! Real WebSocket clients at `GET /api/v1/ws`, through a proxy that can cut their connections: npm `ws`
-//! and Python `websockets`. Browsers are in `browser`.
+//! Real WebSocket clients at `GET /api/v1/ws`, through a proxy that can cut their connections: npm `ws`,
+//! Python `websockets`, and what Chromium has itself.
+
+use std::net::SocketAddr;
 
 use santral_testkit::fault_proxy::{Cut, Fault, FaultProxy};
 use santral_testkit::http::Request;
 use santral_testkit::tools::require_tool;
 use serde_json::{Value, json};
 
+use crate::browser::checks;
 use crate::support::packages::{SOURCES, node_clients, python_clients};
 use crate::support::programs::{Program, beside_packages};
 use crate::support::{PATIENCE, Santral};
@@ -25,10 +28,25 @@ fn python_websockets_works() {
     run(|url| Program { name: "websockets".into(), interpreter, arguments: vec![script, url], checks: 10 });
 }
 
+#[test]
+fn a_browsers_own_websocket_works() {
+    with_faults(|proxy, fulfil| checks::check(proxy, "websocket", "", 7, fulfil));
+}
+
+#[test]
+fn a_browsers_own_event_source_works() {
+    with_faults(|proxy, fulfil| checks::check(proxy, "eventsource", "", 1, fulfil));
+}
+
 fn run(program: impl FnOnce(String) -> Program) {
+    with_faults(|proxy, fulfil| program(format!("http://{proxy}")).run(fulfil));
+}
+
+/// Starts a server and a proxy before it, and does with them what a client wants.
+fn with_faults(check: impl FnOnce(SocketAddr, &mut dyn FnMut(&str, &Value))) {
     let mut santral = Santral::start_with(&[("SANTRAL_MESSAGE_BYTES_MAX", "1048576")]);
     let proxy = FaultProxy::start(santral.address).expect("loopback has a free port");
-    program(format!("http://{}", proxy.address())).run(|wanted, line| match wanted {
+    check(proxy.address(), &mut |wanted, line| match wanted {
         "cut and publish" => {
             // Nobody gets in before all is published.
             proxy.set_fault(Fault::Cut(Cut::Reset));
