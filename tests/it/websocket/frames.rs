@@ -257,7 +257,7 @@ fn the_close_handshake_is_answered_with_the_same_code() {
 #[test]
 fn a_hundred_thousand_fragments_of_one_byte_cost_no_memory() {
     let santral = Santral::start();
-    let resident = || resident_kib(santral.server.pid());
+    let resident = || memory_kib(santral.server.pid(), "VmRSS");
     // What is taken on first use is taken.
     let mut client = open(&santral);
     client.send_frames(&fragments(publish(&json!("x".repeat(1_000))).as_bytes(), &[1; 500]));
@@ -293,12 +293,13 @@ fn a_hundred_thousand_fragments_of_one_byte_cost_no_memory() {
     assert_eq!(client.next()["data"], "still here");
 }
 
-/// Shows WS-6: an announced length reserves nothing.
+/// Shows WS-6: an announced length reserves nothing, not even addresses.
 #[test]
 fn promised_bytes_that_never_come_cost_no_memory() {
     let santral = Santral::start();
+    let data = || memory_kib(santral.server.pid(), "VmData");
     drop(open(&santral));
-    let before = resident_kib(santral.server.pid());
+    let before = data();
     let mut waiting: Vec<Client> = (0..100).map(|_| open(&santral)).collect();
     for client in &mut waiting {
         client.send_frames(&[Frame::new(Opcode::TEXT, "{").claiming(4 << 20)]);
@@ -307,15 +308,17 @@ fn promised_bytes_that_never_come_cost_no_memory() {
     let mut last = open(&santral);
     last.send(&publish(&json!(1)));
     last.next();
-    let after = resident_kib(santral.server.pid());
+    let after = data();
     println!("{before} KiB before, {after} KiB with 100 promises of 4 MiB");
-    assert!(after.saturating_sub(before) < 20 * 1024, "from {before} KiB to {after} KiB");
+    // The allocator may take up a region of 64 MiB for another thread.
+    assert!(after.saturating_sub(before) < 200 * 1024, "from {before} KiB to {after} KiB");
 }
 
-/// Memory that the process has in RAM, in KiB.
-fn resident_kib(pid: u32) -> u64 {
+/// Memory of the process, in KiB, as Linux counts it under this name.
+fn memory_kib(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says how much");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let line = line.expect("Linux says how much");
     line.trim().trim_end_matches("kB").trim().parse().expect("it is a number")
 }
 
