@@ -62,8 +62,6 @@ fn step_of(event: &Value) -> Option<Step> {
             Some(Step::Message(id, event["data"].to_string()))
         }
         "ping" | "hello" => None,
-        // A new session after a restart cannot know of direct messages that the old one was sent.
-        "gap" if event["data"]["reason"] == "inbox" => None,
         "bye" => Some(Step::End("bye".to_owned())),
         _ => Some(Step::End(format!("unexpected: {event}"))),
     }
