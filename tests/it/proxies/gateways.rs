@@ -68,8 +68,17 @@ impl Gateway {
             Setup::Tls => Some(Certificate::for_loopback().expect("openssl makes a certificate")?),
             Setup::Plain | Setup::Shortest => None,
         };
-        let place = Place::before(server, certificate).expect("loopback has free ports");
-        let proxy = product.start(setup.site(product), &place).expect("the proxy takes the configuration")?;
+        let mut attempts = 0;
+        let (place, proxy) = loop {
+            attempts += 1;
+            let place = Place::before(server, certificate.clone()).expect("loopback has free ports");
+            match product.start(setup.site(product), &place) {
+                Ok(proxy) => break (place, proxy?),
+                // A client of another test may have taken a port between its choice and its use.
+                Err(error) if attempts < 3 && error.to_string().contains("ddress already in use") => {}
+                Err(error) => panic!("{}, {}: {error}", product.name(), setup.name()),
+            }
+        };
         let open = |(address, certificate): &(SocketAddr, Certificate)| TlsTunnel::open(*address, certificate);
         let tunnel = place.tls.as_ref().map(open).transpose().expect("the tunnel opens");
         Some(Self { product, setup, proxy, place, tunnel })
