@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use actix_web::HttpMessage;
 use actix_web::HttpRequest;
+use actix_web::http::Version;
 use actix_web::http::header::{self, HeaderMap};
 use ipnet::IpNet;
 
@@ -99,10 +100,13 @@ pub fn of(request: &HttpRequest) -> ClientAddress {
 /// Whether somebody at this very machine asks, with no proxy between and no page of elsewhere behind it.
 ///
 /// The name in `Host` guards against DNS rebinding, where a foreign page's own name points here;
-/// `Origin` and `Sec-Fetch-Site` (W3C Fetch Metadata) guard against pages that name us openly.
+/// `Origin` and `Sec-Fetch-Site` (W3C Fetch Metadata) guard against pages that name us openly. HTTP/1.0
+/// is what nginx speaks to a server unless it is told otherwise; then it says our own address in `Host`,
+/// and nothing of a client, so that all the world would look like the person at the machine.
 #[must_use]
 pub fn is_direct_loopback(request: &HttpRequest) -> bool {
-    request.peer_addr().is_some_and(|peer| is_direct_loopback_head(peer.ip(), request.headers()))
+    request.version() != Version::HTTP_10
+        && request.peer_addr().is_some_and(|peer| is_direct_loopback_head(peer.ip(), request.headers()))
 }
 
 fn is_direct_loopback_head(peer: IpAddr, headers: &HeaderMap) -> bool {

@@ -78,7 +78,7 @@ fn modules() -> String {
 const MODULES_FOLDER: &str = "/usr/lib/apache2/modules";
 
 /// What the package enables and could touch a stream, and what the deployed files ask for.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 11] = [
     "mpm_event",
     "authz_core",
     "filter",
@@ -87,7 +87,6 @@ const MODULES: [&str; 12] = [
     "setenvif",
     "alias",
     "mime",
-    "headers",
     "ssl",
     "proxy",
     "proxy_http",

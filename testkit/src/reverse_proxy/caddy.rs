@@ -25,10 +25,11 @@ impl Caddy {
         let folder = TempDir::with_prefix("santral-caddy-").map_err(&failed)?;
         let admin = free_address().map_err(&failed)?;
         let site = match &place.tls {
-            None => site.replace(":80 {", &format!("http://{} {{", place.plain)),
+            None => site.replace(":80 {", &format!(":{} {{", place.plain.port())),
             Some((address, certificate)) => {
                 let (chain, key) = (certificate.chain(), certificate.key());
-                let own = format!("https://{address} {{\n\ttls {} {}", chain.display(), key.display());
+                let port = address.port();
+                let own = format!("https://:{port} {{\n\ttls {} {}", chain.display(), key.display());
                 site.replace("santral.example.org {", &own)
             }
         };

@@ -1,4 +1,5 @@
-//! What else the configurations of `deploy/` promise: names, bodies and hosts arrive, http:// leads to https://.
+//! What else the configurations of `deploy/` promise: names, bodies and hosts arrive, http:// leads to https://,
+//! and clients are clients.
 
 use santral_testkit::http::Request;
 use serde_json::json;
@@ -65,5 +66,23 @@ fn plain_http_leads_to_https_with_308_and_the_whole_path() {
         assert_eq!(answer.status, 308, "{}: {answer:?}", gateway.name());
         assert!(location.starts_with("https://santral.example.org"), "{}: {location}", gateway.name());
         assert!(location.ends_with("/api/publish?a=b"), "{}: {location}", gateway.name());
+    }
+}
+
+/// An open server gives the rights of the operator to the person at its machine. nginx names no client by
+/// default, comes from loopback and writes our own address into `Host`: it is known by its HTTP/1.0.
+#[test]
+fn nobody_behind_a_proxy_is_taken_for_the_operator() {
+    let santral = Santral::start();
+    assert_eq!(santral.get("/api/settings").status, 200, "the person at the machine is");
+    for gateway in Gateway::start_all(santral.address) {
+        let ask = |host: &str| {
+            let request = Request::get("/api/settings").header("Host", host);
+            request.send(gateway.address(), PATIENCE).expect("the proxy answers").status
+        };
+        assert_eq!(ask("santral.example.org"), 403, "{}", gateway.name());
+        if gateway.setup != Setup::Shortest {
+            assert_eq!(ask("localhost"), 403, "{}", gateway.name());
+        }
     }
 }
