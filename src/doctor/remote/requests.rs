@@ -45,12 +45,22 @@ fn open(visit: &Visit) -> Finding {
         Some(_) if visit.base.is_loopback() => {
             Finding::ok(Check::Open, "open mode: everybody on this machine may do everything")
         }
+        Some(_) if is_operator(visit) => Finding::fail(
+            Check::Open,
+            "open mode, and whoever reaches this address is the operator: the proxy passes for somebody at the machine",
+            "make an account with `santral create-admin` now, and let the proxy name its clients (X-Forwarded-For)",
+        ),
         Some(_) => Finding::warn(
             Check::Open,
             "open mode: whoever reaches this address may publish and read everything",
             "make an account with `santral create-admin` and set open = false",
         ),
     }
+}
+
+/// Whether without a token we are given what an open server shows to the person at its machine only.
+fn is_operator(visit: &Visit) -> bool {
+    visit.client.get(&visit.base.url("/api/settings"), &[]).is_ok_and(|answer| answer.status == 200)
 }
 
 fn ask_twice(visit: &Visit, path: &str) -> Result<(Answer, Answer), Failure> {

@@ -1,6 +1,6 @@
 //! The checks from outside, directly and through proxies that do what proxies do.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 
 use santral_testkit::nginx::Nginx;
 use santral_testkit::process::free_address;
@@ -65,6 +65,29 @@ fn a_name_or_port_that_leads_nowhere_is_told() {
     look("http://no-such-host.invalid", &[]).has_failed().says("name", "fail", &["no-such-host.invalid", "dig"]);
     let nowhere = free_address().expect("loopback has a free port");
     look(&url(nowhere), &[]).has_failed().says("connect", "fail", &["refused", "nothing listens"]);
+}
+
+/// The usual lines for WebSockets make nginx speak HTTP/1.1, and still it names nobody but our own address.
+#[test]
+fn a_proxy_that_makes_everybody_the_operator_is_told() {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("loopback has a free port");
+    // Sends nothing: it asks the kernel by which address others know this machine.
+    let own = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()).map(|address| address.ip());
+    let Some(own) = own.ok().filter(|ip| !ip.is_loopback()) else {
+        eprintln!("SKIPPED: this machine has no address but loopback");
+        return;
+    };
+    let santral = Santral::start();
+    let address = SocketAddr::new(own, free_address().expect("loopback has a free port").port());
+    let at = |more: &str| {
+        let pass = format!("location / {{ proxy_pass http://{}; {more} }}", santral.address);
+        Nginx::start(&format!("listen {address}; {pass}")).expect("nginx starts")
+    };
+    let Some(nginx) = at("proxy_http_version 1.1;") else { return };
+    look(&url(address), &NOT_IDLE).has_failed().says("open", "fail", &["is the operator", "create-admin"]);
+    drop(nginx);
+    let Some(_nginx) = at("proxy_http_version 1.1; proxy_set_header X-Forwarded-For $remote_addr;") else { return };
+    look(&url(address), &NOT_IDLE).says("open", "warn", &["may publish and read everything"]);
 }
 
 #[test]
