@@ -2,7 +2,7 @@
 //!
 //! RFC 9112 with bodies of known length only; every server under test answers short requests so.
 
-use crate::stream_parser::{find, status_of};
+use crate::dialect::stream_parser::{find, status_of};
 
 /// A whole answer or request at the start of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +39,13 @@ pub fn get(path: &str, accept: &str) -> Vec<u8> {
 
 /// The head of a request with a JSON body of `body_bytes`.
 pub fn post_head(path: &str, body_bytes: usize) -> Vec<u8> {
+    post_head_of(path, "application/json", body_bytes)
+}
+
+/// The head of a request with a body of `body_bytes`.
+pub fn post_head_of(path: &str, content_type: &str, body_bytes: usize) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n\
          Content-Length: {body_bytes}\r\n\r\n"
     )
     .into_bytes()

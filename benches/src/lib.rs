@@ -7,6 +7,7 @@
 
 pub mod bare_insert;
 pub mod clock;
+pub mod dialect;
 pub mod error;
 pub mod histogram;
 pub mod http;
@@ -16,6 +17,5 @@ pub mod rank_test;
 pub mod report;
 pub mod runs;
 pub mod servers;
-pub mod stream_parser;
 pub mod swarm;
 pub mod verifier;

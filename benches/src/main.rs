@@ -28,7 +28,7 @@ struct Cli {
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = parse_variable)]
     santral_env: Vec<(String, String)>,
     /// Servers to measure.
-    #[arg(long, global = true, value_delimiter = ',', default_value = "floor,santral,nchan,express")]
+    #[arg(long, global = true, value_delimiter = ',', default_value = "floor,santral,nchan,express,socketio")]
     servers: Vec<ServerKind>,
     /// Repetitions of each measurement; the median counts.
     #[arg(long, global = true, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=20))]
@@ -76,6 +76,10 @@ enum Commands {
     Feeds,
     /// The operator's list, filters and search beside 15,000 streams.
     Operator,
+    /// Socket.IO clients on Santral and on npm socket.io.
+    Socketio,
+    /// Santral's own WebSocket and long polls beside its event streams.
+    Transports,
     /// Everything above.
     All,
     /// Whether the time of a sign-in tells that an account exists; no part of `all`, since it is no benchmark.
@@ -139,6 +143,8 @@ fn execute(cli: Cli) -> Result<bool> {
         Commands::Connect => run_one(&cli, runs::connect::run)?,
         Commands::Relay => run_one(&cli, runs::relay::run)?,
         Commands::Operator => run_one(&cli, runs::operator::run)?,
+        Commands::Socketio => runs::socketio::run(&prepare(&cli)?)?,
+        Commands::Transports => runs::transports::run(&prepare(&cli)?)?,
         Commands::Feeds => run_one(&cli, runs::feeds::run)?,
     };
     print_report(&sections);
@@ -167,6 +173,8 @@ fn run_all(bench: &Bench) -> Result<Vec<Section>> {
     for run in runs {
         sections.push(run(bench)?);
     }
+    sections.extend(runs::socketio::run(bench)?);
+    sections.extend(runs::transports::run(bench)?);
     Ok(sections)
 }
 
@@ -188,7 +196,6 @@ fn prepare(cli: &Cli) -> Result<Bench> {
             santral,
             santral_env: cli.santral_env.clone(),
             server_cores: cli.server_cores.clone(),
-            express: directory.join("express"),
             directory,
         },
         servers,

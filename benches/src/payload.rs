@@ -3,7 +3,7 @@
 //! `{"s":"<sequence>","t":"<sent, ns>","c":"<publisher>","p":"xxx…"}`. Every field has a
 //! fixed place, so the reader compares bytes and parses two numbers, nothing else. The numbers
 //! are JSON strings because JSON forbids the leading zeros that fixed width needs. Used by the
-//! publishers and by [`crate::stream_parser`].
+//! publishers and by [`crate::dialect`].
 
 /// Bytes of the data of a 128-byte event: `data: `, 120 bytes, two line feeds.
 pub const EVENT_PAYLOAD_BYTES: usize = 120;

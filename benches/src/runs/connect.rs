@@ -19,7 +19,8 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// When a server or the generator fails.
 pub fn run(bench: &Bench) -> Result<Section> {
     eprintln!("connect and disconnect");
-    let mut costs: Vec<(ServerKind, Vec<f64>)> = bench.servers.iter().map(|&kind| (kind, Vec::new())).collect();
+    let mut costs: Vec<(ServerKind, Vec<f64>)> =
+        bench.event_stream_servers().into_iter().map(|kind| (kind, Vec::new())).collect();
     for _ in 0..bench.rounds {
         for (kind, micros) in &mut costs {
             micros.push(measure(bench, *kind)?);

@@ -22,7 +22,7 @@ pub fn run(bench: &Bench) -> Result<Section> {
     let mut rows = Vec::new();
     let mut figures = Vec::new();
     eprintln!("memory of {streams} idle streams");
-    for kind in bench.servers.clone() {
+    for kind in bench.event_stream_servers() {
         let [base, open, closed] = measure(bench, kind, streams)?;
         let per_stream = (open as f64 - base as f64) / streams as f64 / 1024.0;
         rows.push(vec![

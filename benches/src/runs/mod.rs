@@ -1,6 +1,7 @@
 //! The benchmark runs, one file each, and the stage that they share.
 
 pub mod connect;
+pub mod crowds;
 pub mod fanout;
 pub mod feeds;
 pub mod idle;
@@ -9,12 +10,15 @@ pub mod operator;
 pub mod publish;
 pub mod relay;
 pub mod rest_latency;
+pub mod socketio;
 pub mod stalled;
 pub mod sustained;
+pub mod transports;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::nanoseconds;
+use crate::dialect::Transport;
 use crate::error::{BenchError, Result};
 use crate::http;
 use crate::payload::{Payload, Stamp};
@@ -86,6 +90,11 @@ impl Bench {
         if self.quick { (count / 10).max(1) } else { count }
     }
 
+    /// The asked-for servers that have event streams.
+    pub fn event_stream_servers(&self) -> Vec<ServerKind> {
+        self.servers.iter().copied().filter(|kind| kind.has_event_streams()).collect()
+    }
+
     /// The asked-for servers among `kinds`, in this order.
     pub fn among(&self, kinds: &[ServerKind]) -> Vec<ServerKind> {
         kinds.iter().copied().filter(|kind| self.servers.contains(kind)).collect()
@@ -98,7 +107,15 @@ impl Stage {
     /// # Errors
     /// When one is refused.
     pub fn open_readers(&mut self, count: usize) -> Result<()> {
-        self.swarm.open_readers(self.server.kind().subscribe_path(), count)
+        self.open_clients(Transport::EventStream, count)
+    }
+
+    /// Opens clients of channel or room `bench`.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub fn open_clients(&mut self, transport: Transport, count: usize) -> Result<()> {
+        self.swarm.open_readers(&self.server.kind().entrance(transport), count)
     }
 
     /// Opens a connection for publications, the data of each being the body.
@@ -155,6 +172,54 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// Publishes `each` times by each of the publishers, which do not wait for each other: each goes on when
+    /// all readers have its last publication and it has its answer.
+    ///
+    /// # Errors
+    /// When no publication reaches all readers for 30 s.
+    pub fn publish_in_flight(&mut self, publishers: &mut [Publisher], each: u64) -> Result<()> {
+        let readers = self.swarm.readers() as u64;
+        let ends: Vec<u64> = publishers.iter().map(|publisher| publisher.sequence + each).collect();
+        let mut give_up_at = Instant::now() + PASS_WITHIN;
+        loop {
+            let mut is_done = true;
+            for (index, (publisher, &end)) in publishers.iter_mut().zip(&ends).enumerate() {
+                let has_arrived = self.swarm.delivered_of(index) >= publisher.sequence * readers;
+                if !has_arrived || publisher.pending(&self.swarm) > 0 {
+                    is_done = false;
+                } else if publisher.sequence < end {
+                    publisher.publish(&mut self.swarm)?;
+                    give_up_at = Instant::now() + PASS_WITHIN;
+                    is_done = false;
+                }
+            }
+            if is_done {
+                return Ok(());
+            }
+            if Instant::now() > give_up_at {
+                return Err(BenchError::Timeout { what: "a publication" });
+            }
+            self.swarm.turn(Duration::from_millis(10))?;
+            while self.swarm.next_completion().is_some() {}
+        }
+    }
+
+    /// Lets the server come to rest, without garbage where it has a collector.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub fn settle(&mut self, span: Duration) -> Result<()> {
+        self.swarm.turn_while(span, |_| true)?;
+        let Some(path) = self.server.kind().collect_path() else {
+            return Ok(());
+        };
+        let requester = self.swarm.open_requester()?;
+        let now_ns = self.swarm.now_ns();
+        self.swarm.request(requester, &http::post_head(path, 0), now_ns)?;
+        let is_answered = self.swarm.turn_while(PASS_WITHIN, |swarm| swarm.pending(requester) > 0)?;
+        if is_answered { Ok(()) } else { Err(BenchError::Timeout { what: "a collection of garbage" }) }
     }
 
     /// Waits until all readers have all of one publisher's publications and it has its answers.

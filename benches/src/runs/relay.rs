@@ -23,7 +23,7 @@ struct Measured {
 /// When a server or the generator fails.
 pub fn run(bench: &Bench) -> Result<Section> {
     eprintln!("relay of one POST to one reader");
-    let mut all: Vec<Measured> = bench.servers.iter().map(|&kind| Measured::new(kind)).collect();
+    let mut all: Vec<Measured> = bench.event_stream_servers().into_iter().map(Measured::new).collect();
     for _ in 0..bench.rounds {
         for measured in &mut all {
             measured.add_round(bench)?;

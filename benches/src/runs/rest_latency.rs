@@ -38,7 +38,7 @@ pub fn run(bench: &Bench) -> Result<Section> {
     let mut rows = Vec::new();
     let mut p99_of = [f64::NAN; 2];
     eprintln!("GET during passes over {READERS} readers");
-    for kind in bench.servers.clone() {
+    for kind in bench.event_stream_servers() {
         let (during, pass) = measure(bench, kind)?;
         rows.push(vec![
             kind.name().to_owned(),
@@ -51,7 +51,7 @@ pub fn run(bench: &Bench) -> Result<Section> {
         match kind {
             ServerKind::Santral => p99_of[0] = during.quantile_ms(0.99),
             ServerKind::Nchan => p99_of[1] = during.quantile_ms(0.99),
-            ServerKind::Floor | ServerKind::Express => {}
+            ServerKind::Floor | ServerKind::Express | ServerKind::SocketIo => {}
         }
     }
     let mut figures = Vec::new();

@@ -37,7 +37,7 @@ struct Sample {
 pub fn run(bench: &Bench) -> Result<Section> {
     let mut rows = Vec::new();
     let mut figures = Vec::new();
-    for kind in bench.servers.clone() {
+    for kind in bench.event_stream_servers() {
         eprintln!("stalled readers: {}", kind.name());
         let mut samples = [Vec::new(), Vec::new()];
         for _ in 0..bench.rounds {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::dialect::{Entrance, Transport};
 use crate::error::{BenchError, During, Result};
 use crate::http;
 use crate::process::ProcessTree;
@@ -23,7 +24,14 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 const LOG_TAIL_BYTES: usize = 2_000;
 const NGINX_TEMPLATE: &str = include_str!("../../rivals/nginx.conf.template");
-const EXPRESS_SOURCE: &str = include_str!("../../rivals/express.js");
+/// What npm is asked for, and the programs that use it.
+const EXPRESS: NodeRival =
+    NodeRival { folder: "express", packages: &["express@5"], source: include_str!("../../rivals/express.js") };
+const SOCKET_IO: NodeRival = NodeRival {
+    folder: "socketio",
+    packages: &["socket.io@4.8.4", "bufferutil@4.1.0", "utf-8-validate@6.0.6"],
+    source: include_str!("../../rivals/socketio.js"),
+};
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -36,6 +44,9 @@ pub enum ServerKind {
     Nchan,
     /// Node with Express and a loop of `res.write`: `rivals/express.js`.
     Express,
+    /// npm `socket.io`, tuned: `rivals/socketio.js`.
+    #[value(name = "socketio")]
+    SocketIo,
 }
 
 /// Whether a publication goes through the durable log.
@@ -56,10 +67,16 @@ pub struct Launch {
     pub santral_env: Vec<(String, String)>,
     /// Cores for the server, as `taskset -c` takes them.
     pub server_cores: String,
-    /// Parent of the servers' directories; databases lie here.
+    /// Parent of the servers' directories; databases lie here, and what npm installed.
     pub directory: PathBuf,
-    /// Where `npm install express` was run, once it was.
-    pub express: PathBuf,
+}
+
+/// A server that Node runs.
+struct NodeRival {
+    /// Below the servers' directory.
+    folder: &'static str,
+    packages: &'static [&'static str],
+    source: &'static str,
 }
 
 /// A running server; it ends when this is dropped.
@@ -79,14 +96,36 @@ impl ServerKind {
             Self::Santral => "santral",
             Self::Nchan => "nchan",
             Self::Express => "express",
+            Self::SocketIo => "npm socket.io",
         }
     }
 
-    /// Path of the event stream on channel `bench`.
-    pub fn subscribe_path(self) -> &'static str {
+    /// Whether it has event streams.
+    pub fn has_event_streams(self) -> bool {
         match self {
-            Self::Santral => "/api/events?channel=bench",
-            Self::Floor | Self::Nchan | Self::Express => "/events",
+            Self::Floor | Self::Santral | Self::Nchan | Self::Express => true,
+            Self::SocketIo => false,
+        }
+    }
+
+    /// Where clients of channel or room `bench` come in. What a server does not have it answers with 404.
+    pub fn entrance(self, transport: Transport) -> Entrance {
+        let (path, room) = match (transport, self) {
+            (Transport::EventStream, Self::Santral) => ("/api/events?channel=bench", None),
+            (Transport::EventStream, _) => ("/events", None),
+            (Transport::WebSocket, _) => ("/api/v1/ws?channel=bench", None),
+            (Transport::LongPoll, _) => ("/api/poll?channel=bench", None),
+            (Transport::SocketIoWebSocket, _) => ("/socket.io/?EIO=4&transport=websocket", Some("bench")),
+            (Transport::SocketIoPolling, _) => ("/socket.io/?EIO=4&transport=polling", Some("bench")),
+        };
+        Entrance { transport, path, room }
+    }
+
+    /// Where a POST makes the server collect its garbage, if it has any.
+    pub fn collect_path(self) -> Option<&'static str> {
+        match self {
+            Self::SocketIo => Some("/collect"),
+            Self::Floor | Self::Santral | Self::Nchan | Self::Express => None,
         }
     }
 
@@ -95,7 +134,7 @@ impl ServerKind {
         match (self, durability) {
             (Self::Santral, Durability::Volatile) => "/api/broadcast?channel=bench&volatile=true",
             (Self::Santral, Durability::Stored) => "/api/broadcast?channel=bench",
-            (Self::Floor | Self::Nchan | Self::Express, _) => "/publish",
+            (Self::Floor | Self::Nchan | Self::Express | Self::SocketIo, _) => "/publish",
         }
     }
 }
@@ -216,32 +255,55 @@ fn describe(
             command.arg("-e").arg(directory.join("error.log"));
         }
         ServerKind::Express => {
-            install_express(&launch.express)?;
-            command.args(["node", "server.js"]).current_dir(&launch.express);
+            command.arg("node").arg("server.js").current_dir(EXPRESS.install(launch)?);
+            command.env("PORT", port).env("NODE_ENV", "production");
+        }
+        ServerKind::SocketIo => {
+            command.args(["node", "--expose-gc", "server.js"]).current_dir(SOCKET_IO.install(launch)?);
             command.env("PORT", port).env("NODE_ENV", "production");
         }
     }
     Ok(())
 }
 
-/// Puts Express into its directory by npm, the first time.
-fn install_express(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory).during("create Express's directory")?;
-    fs::write(directory.join("server.js"), EXPRESS_SOURCE).during("write Express's program")?;
-    if directory.join("node_modules/express").is_dir() {
-        return Ok(());
+/// The versions that npm installed for the Socket.IO server, as `socket.io 4.8.4, ws 8.…`.
+pub fn socketio_versions(launch: &Launch) -> String {
+    let modules = launch.directory.join(SOCKET_IO.folder).join("node_modules");
+    let version = |package: &&str| {
+        let manifest = fs::read_to_string(modules.join(package).join("package.json")).unwrap_or_default();
+        let version = manifest.split_once("\"version\": \"").and_then(|(_, rest)| rest.split('"').next());
+        format!("{package} {}", version.unwrap_or("not found"))
+    };
+    let packages = ["socket.io", "engine.io", "ws", "bufferutil", "utf-8-validate"];
+    packages.iter().map(version).collect::<Vec<_>>().join(", ")
+}
+
+impl NodeRival {
+    /// Puts the packages into their directory by npm, the first time, and returns it.
+    fn install(&self, launch: &Launch) -> Result<PathBuf> {
+        let directory = launch.directory.join(self.folder);
+        fs::create_dir_all(&directory).during("create a Node server's directory")?;
+        fs::write(directory.join("server.js"), self.source).during("write a Node server's program")?;
+        let is_there = |package: &&str| {
+            let name = package.split('@').next().unwrap_or(package);
+            directory.join("node_modules").join(name).is_dir()
+        };
+        if self.packages.iter().all(is_there) {
+            return Ok(directory);
+        }
+        let output = Command::new("npm")
+            .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"])
+            .args(self.packages)
+            .arg("--prefix")
+            .arg(&directory)
+            .output()
+            .during("run npm")?;
+        if output.status.success() {
+            return Ok(directory);
+        }
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(BenchError::Helper { program: "npm install", log })
     }
-    let output = Command::new("npm")
-        .args(["install", "--no-audit", "--no-fund", "--no-update-notifier", "express@5"])
-        .arg("--prefix")
-        .arg(directory)
-        .output()
-        .during("run npm")?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(BenchError::Helper { program: "npm install express", log })
 }
 
 fn free_address() -> Result<SocketAddr> {

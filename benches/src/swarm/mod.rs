@@ -18,9 +18,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::clock::Clock;
+use crate::dialect::Entrance;
 use crate::error::{BenchError, During, Result};
 use crate::histogram::Histogram;
-use crate::http;
 use crate::payload::Payload;
 use crate::verifier::Tally;
 
@@ -30,7 +30,7 @@ use requester::Requester;
 
 /// Readers served between two looks at the requesters.
 pub const SLICE_EVENTS: usize = 32;
-/// Streams asked for and not yet answered; below every server's accept queue.
+/// Clients not yet let in; below every server's accept queue.
 const OPENING_MAX: usize = 128;
 const OPEN_WITHIN: Duration = Duration::from_secs(60);
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -76,7 +76,7 @@ impl Swarm {
             poll,
             events: Events::with_capacity(SLICE_EVENTS),
             readers: Vec::new(),
-            scores: Scores::default(),
+            scores: Scores { delivered_of: vec![0; publishers], ..Scores::default() },
             request_poll,
             request_events: Events::with_capacity(256),
             requesters: Vec::new(),
@@ -100,6 +100,11 @@ impl Swarm {
         self.scores.delivered
     }
 
+    /// Publications of one publisher received so far by all readers together.
+    pub fn delivered_of(&self, publisher: usize) -> u64 {
+        self.scores.delivered_of[publisher]
+    }
+
     /// Latencies since the last [`Swarm::reset_latency`].
     pub fn latency(&self) -> &Histogram {
         &self.scores.latency
@@ -120,38 +125,36 @@ impl Swarm {
         self.readers.len()
     }
 
-    /// Opens `count` more streams at `path` and waits until each was answered.
+    /// Opens `count` more clients and waits until each was let in.
     ///
     /// # Errors
-    /// When the server refuses one or does not answer all within 60 s.
-    pub fn open_readers(&mut self, path: &str, count: usize) -> Result<()> {
-        let request = http::get(path, "text/event-stream");
+    /// When the server refuses one or does not let all in within 60 s.
+    pub fn open_readers(&mut self, entrance: &Entrance, count: usize) -> Result<()> {
         let wanted = self.readers.len() + count;
-        let answered_before = self.readers.len();
-        self.scores.streaming = answered_before;
+        self.scores.open = self.readers.len();
         let deadline = Instant::now() + OPEN_WITHIN;
-        while self.scores.streaming < wanted {
-            while self.readers.len() < wanted && self.readers.len() - self.scores.streaming < OPENING_MAX {
-                let mut reader = Reader::connect(self.address, &request, self.publishers)?;
+        while self.scores.open < wanted {
+            while self.readers.len() < wanted && self.readers.len() - self.scores.open < OPENING_MAX {
+                let mut reader = Reader::connect(self.address, entrance, self.publishers)?;
                 reader.watch(self.poll.registry(), Token(self.readers.len()))?;
                 self.readers.push(reader);
             }
             self.turn(Duration::from_millis(10))?;
             if let Some(status) = self.scores.refused {
                 let body = String::new();
-                return Err(BenchError::Refused { what: "a stream", status, body });
+                return Err(BenchError::Refused { what: "a client", status, body });
             }
             if Instant::now() > deadline {
-                return Err(BenchError::Timeout { what: "streams to open" });
+                return Err(BenchError::Timeout { what: "clients to be let in" });
             }
         }
         Ok(())
     }
 
-    /// Closes all streams from this side.
+    /// Closes all readers from this side.
     pub fn close_readers(&mut self) {
         self.readers.clear();
-        self.scores.streaming = 0;
+        self.scores.open = 0;
     }
 
     /// Stops reading from some readers.

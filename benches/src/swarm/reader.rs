@@ -1,4 +1,4 @@
-//! One SSE client: reads, parses, verifies, forgets.
+//! One client: reads, parses, verifies, forgets, and answers where its transport asks for it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -7,10 +7,10 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use crate::clock::Clock;
+use crate::dialect::{Dialect, Entrance, Found};
 use crate::error::{During, Result};
 use crate::histogram::Histogram;
 use crate::payload::Payload;
-use crate::stream_parser::{Found, StreamParser};
 use crate::verifier::{Tally, Verifier};
 
 /// What all readers of a swarm found together.
@@ -20,35 +20,38 @@ pub(super) struct Scores {
     pub(super) tally: Tally,
     /// Publications received, whatever their order.
     pub(super) delivered: u64,
+    /// The same of each publisher.
+    pub(super) delivered_of: Vec<u64>,
     /// Time from publish to receive.
     pub(super) latency: Histogram,
-    /// Response heads with status 200.
-    pub(super) streaming: usize,
-    /// The first other status.
+    /// Clients that the server has let in.
+    pub(super) open: usize,
+    /// The first status with which it has refused one.
     pub(super) refused: Option<u16>,
 }
 
-/// One stream of events.
+/// One client that receives publications.
 #[derive(Debug)]
 pub(super) struct Reader {
     stream: TcpStream,
-    parser: StreamParser,
+    dialect: Dialect,
     verifiers: Box<[Verifier]>,
     ended: bool,
 }
 
 impl Reader {
-    /// Connects and sends `request`; `publishers` sequences are expected.
+    /// Connects and asks to be let in; `publishers` sequences are expected.
     ///
     /// # Errors
     /// When the server refuses the connection.
-    pub(super) fn connect(address: SocketAddr, request: &[u8], publishers: usize) -> Result<Self> {
+    pub(super) fn connect(address: SocketAddr, entrance: &Entrance, publishers: usize) -> Result<Self> {
         let mut stream = std::net::TcpStream::connect(address).during("connect a reader")?;
-        stream.write_all(request).during("ask for a stream")?;
+        stream.set_nodelay(true).during("set up a reader")?;
+        stream.write_all(&Dialect::opening(entrance)).during("ask to be let in")?;
         stream.set_nonblocking(true).during("make a reader non-blocking")?;
         Ok(Self {
             stream: TcpStream::from_std(stream),
-            parser: StreamParser::default(),
+            dialect: Dialect::new(entrance),
             verifiers: (0..publishers).map(|_| Verifier::default()).collect(),
             ended: false,
         })
@@ -109,19 +112,33 @@ impl Reader {
 
     fn take(&mut self, input: &[u8], payload: &Payload, now_ns: u64, scores: &mut Scores) {
         let verifiers = &mut self.verifiers;
-        self.parser.feed(input, payload, &mut |found| match found {
+        let mut answer = Vec::new();
+        self.dialect.feed(input, payload, &mut answer, &mut |found| match found {
             Found::Publication(stamp) => {
                 scores.delivered += 1;
                 scores.latency.record(now_ns.saturating_sub(stamp.sent_ns));
-                match usize::try_from(stamp.publisher).ok().and_then(|at| verifiers.get_mut(at)) {
-                    Some(verifier) => verifier.accept(stamp.sequence, &mut scores.tally),
-                    None => scores.tally.foreign += 1,
-                }
+                let Some(publisher) = usize::try_from(stamp.publisher).ok().filter(|&at| at < verifiers.len()) else {
+                    scores.tally.foreign += 1;
+                    return;
+                };
+                scores.delivered_of[publisher] += 1;
+                verifiers[publisher].accept(stamp.sequence, &mut scores.tally);
             }
-            Found::Head(200) => scores.streaming += 1,
-            Found::Head(status) => scores.refused = scores.refused.or(Some(status)),
+            Found::Open => scores.open += 1,
+            Found::Refused(status) => {
+                scores.refused = scores.refused.or(Some(status));
+                scores.tally.ended += 1;
+            }
             Found::Foreign => scores.tally.foreign += 1,
         });
+        self.say(&answer, scores);
+    }
+
+    /// Some hundred bytes at most, which an idle socket takes at once; one that does not is given up.
+    fn say(&mut self, answer: &[u8], scores: &mut Scores) {
+        if !answer.is_empty() && self.stream.write(answer).ok() != Some(answer.len()) {
+            self.end(scores);
+        }
     }
 
     fn end(&mut self, scores: &mut Scores) {

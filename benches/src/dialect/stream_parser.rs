@@ -4,23 +4,12 @@
 //! known length. Lines of a chunked transfer coding (Express) stand between frames, never inside
 //! one, because the loop there writes whole frames; they match no field and are passed over.
 
-use crate::payload::{Payload, Stamp};
+use super::Found;
+use super::carry::Carry;
+use crate::payload::Payload;
 
-/// Longest response head or line that is kept while it is incomplete.
-const CARRY_BYTES_MAX: usize = 64 * 1024;
 const DATA_FIELD: &[u8] = b"data: ";
 const EVENT_FIELD: &[u8] = b"event: ";
-
-/// What the parser finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
-    /// The response head ended, with this status.
-    Head(u16),
-    /// A publication of ours.
-    Publication(Stamp),
-    /// A data line outside the server's own events that is not ours, or a `gap`.
-    Foreign,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -32,35 +21,24 @@ enum Phase {
 #[derive(Debug)]
 pub struct StreamParser {
     phase: Phase,
-    carry: Vec<u8>,
+    carry: Carry,
     in_server_event: bool,
 }
 
 impl Default for StreamParser {
     fn default() -> Self {
-        Self { phase: Phase::Head, carry: Vec::new(), in_server_event: false }
+        Self { phase: Phase::Head, carry: Carry::default(), in_server_event: false }
     }
 }
 
 impl StreamParser {
     /// Takes the next bytes and calls `on_found` for each finding.
     pub fn feed(&mut self, input: &[u8], payload: &Payload, on_found: &mut impl FnMut(Found)) {
-        if self.carry.is_empty() {
-            let used = self.parse(input, payload, on_found);
-            self.carry.extend_from_slice(&input[used..]);
-        } else {
-            let mut joined = std::mem::take(&mut self.carry);
-            joined.extend_from_slice(input);
-            let used = self.parse(&joined, payload, on_found);
-            joined.drain(..used);
-            self.carry = joined;
-        }
-        if self.carry.len() > CARRY_BYTES_MAX {
-            self.carry.clear();
+        let mut carry = std::mem::take(&mut self.carry);
+        if !carry.feed(input, |input| self.parse(input, payload, on_found)) {
             on_found(Found::Foreign);
-        } else if self.carry.is_empty() {
-            self.carry = Vec::new();
         }
+        self.carry = carry;
     }
 
     fn parse(&mut self, input: &[u8], payload: &Payload, on_found: &mut impl FnMut(Found)) -> usize {
@@ -69,7 +47,10 @@ impl StreamParser {
             let Some(end) = find(input, b"\r\n\r\n") else {
                 return 0;
             };
-            on_found(Found::Head(status_of(input)));
+            on_found(match status_of(input) {
+                200 => Found::Open,
+                status => Found::Refused(status),
+            });
             self.phase = Phase::Frames;
             at = end + 4;
         }
@@ -120,7 +101,8 @@ pub fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, StreamParser};
+    use super::StreamParser;
+    use crate::dialect::Found;
     use crate::payload::{Payload, Stamp};
 
     fn parse_in_pieces(response: &[u8], piece: usize) -> Vec<Found> {
@@ -151,7 +133,7 @@ mod tests {
         response.extend(frame(1));
         response.extend_from_slice(b"event: ping\ndata: {}\n\n");
         response.extend(frame(2));
-        let expected = vec![Found::Head(200), publication(1), publication(2)];
+        let expected = vec![Found::Open, publication(1), publication(2)];
         for piece in 1..response.len() {
             assert_eq!(parse_in_pieces(&response, piece), expected, "pieces of {piece}");
         }
@@ -165,7 +147,7 @@ mod tests {
             response.extend(frame(sequence));
             response.extend_from_slice(b"\r\n");
         }
-        let expected = vec![Found::Head(200), publication(1), publication(2)];
+        let expected = vec![Found::Open, publication(1), publication(2)];
         assert_eq!(parse_in_pieces(&response, response.len()), expected);
     }
 
@@ -176,7 +158,7 @@ mod tests {
         damaged[20] = b'?';
         response.extend(damaged);
         response.extend_from_slice(b"event: gap\ndata: {}\n\n");
-        let expected = vec![Found::Head(200), Found::Foreign, Found::Foreign];
+        let expected = vec![Found::Open, Found::Foreign, Found::Foreign];
         assert_eq!(parse_in_pieces(&response, 7), expected);
     }
 }
