@@ -515,3 +515,12 @@ pub const SOCKETIO_ASKED_MAX: usize = 64;
 
 /// Bytes of an Engine.IO client's messages that wait to be carried out before nothing more is read from it.
 pub const ENGINEIO_INBOX_BYTES_MAX: usize = 64 * 1024;
+
+/// Shortest answer to a poll that is compressed, in bytes.
+pub const ENGINEIO_GZIP_BYTES_MIN: usize = 1_024;
+
+/// Longest time that a server may wait for the acknowledgements of its clients.
+pub const ASK_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
+/// Acknowledgements of one message that wait to be taken up; more are counted as missing.
+pub const ASKED_CLIENTS_MAX: usize = 16 * 1024;

@@ -63,6 +63,12 @@ pub struct PublishItem {
     #[ts(optional)]
     #[schema(value_type = Option<grammar::Namespace>)]
     pub namespace: Option<String>,
+    /// Asks the Socket.IO clients that it is for to acknowledge it, and waits so long for them, in milliseconds.
+    /// Such a message is not stored, and stands in no batch.
+    #[serde(default)]
+    #[ts(optional)]
+    #[schema(minimum = 1, maximum = 60_000)]
+    pub ack_timeout_ms: Option<u32>,
     /// Idempotency key of this item.
     #[serde(default)]
     #[ts(optional)]
@@ -110,6 +116,20 @@ pub struct Receipt {
     /// one, which remembers positions only.
     #[schema(required)]
     pub receivers: Option<u32>,
+}
+
+/// What clients answered that were asked to acknowledge a message.
+#[derive(Debug, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Answers {
+    /// Clients that were asked.
+    pub receivers: u32,
+    /// What they answered, as it came: one argument is the answer itself, several are an array.
+    #[ts(type = "Array<unknown>")]
+    #[schema(value_type = Vec<serde_json::Value>)]
+    pub responses: Vec<Box<RawValue>>,
+    /// How many of them have not answered in time.
+    pub missing: u32,
 }
 
 /// What an acknowledgement promises.

@@ -198,7 +198,7 @@ pub(super) struct Span {
 
 impl Describe for Span {
     fn expected(&self) -> String {
-        format!("seconds, or a number with s, m, h or d, from {} to {}", span_text(self.min), span_text(self.max))
+        format!("seconds, or a number with ms, s, m, h or d, from {} to {}", span_text(self.min), span_text(self.max))
     }
 
     fn shape(&self) -> Shape {
@@ -340,13 +340,19 @@ impl Form for LogFilter {
 
 /// Reads a time span, however long it is.
 pub(super) fn span_of(text: &str) -> Option<Duration> {
+    if let Some(number) = text.strip_suffix("ms") {
+        return digits(number).map(Duration::from_millis);
+    }
     let unit = SPAN_UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
     let (number, seconds) = unit.unwrap_or((text, 1));
     Some(Duration::from_secs(digits(number)?.checked_mul(seconds)?))
 }
 
-/// Whole days, hours or minutes where that is what it is, else seconds.
+/// Whole days, hours, minutes or seconds where that is what it is, else milliseconds.
 pub(super) fn span_text(span: Duration) -> String {
+    if span.subsec_millis() > 0 {
+        return format!("{}ms", span.as_millis());
+    }
     let seconds = span.as_secs();
     let fits = |unit: &&(&str, u64)| seconds >= unit.1 && seconds.is_multiple_of(unit.1);
     let (unit, size) = SPAN_UNITS.iter().find(fits).unwrap_or(&("s", 1));

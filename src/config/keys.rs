@@ -13,18 +13,19 @@ use ipnet::IpNet;
 use rustix::system::uname;
 use santral_core::grants::Patterns;
 use santral_core::limits;
+use santral_core::namespace::Namespace;
 
 use super::descriptors::{self, Descriptors};
 use super::forms::{
     Address, Choice, Count, DatabaseUrl, Folder, Form, LogFilter, Name, Positive, Span, Switch, SwitchOr, Whole,
 };
 use super::key::{Basis, Default, Key, Reach};
-use super::lists::{ChannelPatterns, ListOf, Network, Origin};
+use super::lists::{ChannelPatterns, ListOf, NamespaceName, Network, Origin};
 use super::optional::{FilePath, Line, Optional, SigningSecret};
 use super::origins::OriginPattern;
 use super::resolve::Resolver;
 use super::secret::Secret;
-use super::{ForwardedHeader, LogFormat, OpenMode, Registration, Transport};
+use super::{ForwardedHeader, LogFormat, OpenMode, Registration, Transport, UnknownEvent};
 use crate::ports::store::Durability;
 
 macro_rules! keys {
@@ -202,7 +203,55 @@ keys! {
         Default::Number(limits::CONNECTIONS_PER_ADDRESS as u64);
 
     /// Ways in which clients may listen.
-    live transports: Vec<Transport> = ListOf { item: TRANSPORTS, min: 1 }, Default::Text("sse,websocket,poll");
+    live transports: Vec<Transport> = ListOf { item: TRANSPORTS, min: 1 },
+        Default::Text("sse,websocket,poll,socketio");
+
+    /// From a pong of a Socket.IO client to the next ping; a poll is held no longer.
+    /// Together with `socketio_ping_timeout` stay below what the proxies in front allow.
+    live socketio_ping_interval: Duration = Span { min: TENTH, max: limits::HEARTBEAT_MAX },
+        Default::Span(limits::ENGINEIO_PING_INTERVAL);
+
+    /// How long a Socket.IO client may take to answer a ping.
+    live socketio_ping_timeout: Duration = Span { min: TENTH, max: limits::HEARTBEAT_MAX },
+        Default::Span(limits::ENGINEIO_PING_TIMEOUT);
+
+    /// How long the WebSocket of a Socket.IO client that polls may take to take over.
+    live socketio_upgrade_timeout: Duration = Span { min: TENTH, max: limits::HEARTBEAT_MAX },
+        Default::Span(limits::ENGINEIO_UPGRADE_TIMEOUT);
+
+    /// How long a Socket.IO client may take to join its first namespace.
+    live socketio_connect_timeout: Duration = Span { min: TENTH, max: limits::HEARTBEAT_MAX },
+        Default::Span(limits::SOCKETIO_CONNECT_TIMEOUT);
+
+    /// Largest request body or WebSocket message of a Socket.IO client.
+    /// One message of it is bounded by `message_bytes_max` besides.
+    live socketio_max_payload: usize = Count(Whole { min: 1_024, max: 16 * 1_024 * 1_024, unit: "bytes" }),
+        Default::Number(limits::ENGINEIO_PAYLOAD_BYTES_MAX as u64);
+
+    /// What becomes of an event of a Socket.IO client that is no command.
+    /// `relay` passes it on to the others in the sender's rooms, or to everyone else if it is in none; `echo` to
+    /// the sender too; `reject` answers with an error. Each asks for the right to publish there.
+    live socketio_unknown_event: UnknownEvent = Choice(&[
+            ("relay", UnknownEvent::Relay),
+            ("echo", UnknownEvent::Echo),
+            ("reject", UnknownEvent::Reject),
+        ]),
+        Default::Text("relay");
+
+    /// Events of Socket.IO clients that ask to join a room.
+    live socketio_join: Vec<String> = ListOf { item: Line, min: 1 }, Default::Text("join");
+
+    /// Events of Socket.IO clients that ask to leave a room.
+    live socketio_leave: Vec<String> = ListOf { item: Line, min: 1 }, Default::Text("leave");
+
+    /// Events of Socket.IO clients that publish: room, event, arguments.
+    live socketio_publish: Vec<String> = ListOf { item: Line, min: 1 }, Default::Text("publish");
+
+    /// Namespaces that Socket.IO clients may join.
+    live socketio_namespaces: Vec<Namespace> = ListOf { item: NamespaceName, min: 1 }, Default::Text("/");
+
+    /// Folder `dist` of the npm package `socket.io-client`, for pages that load the client from the server.
+    start socketio_client_dir: Option<PathBuf> = Optional(FilePath), Default::Text("");
 
     /// Longest silence on a stream before a ping is sent.
     /// Streams that are open keep to what they were told, unless it becomes shorter.
@@ -249,9 +298,14 @@ keys! {
     start ignore_stored_settings: bool = Switch, Default::Text("false");
 }
 
-const TRANSPORTS: Choice<Transport> =
-    Choice(&[("sse", Transport::Sse), ("websocket", Transport::WebSocket), ("poll", Transport::LongPoll)]);
+const TRANSPORTS: Choice<Transport> = Choice(&[
+    ("sse", Transport::Sse),
+    ("websocket", Transport::WebSocket),
+    ("poll", Transport::LongPoll),
+    ("socketio", Transport::SocketIo),
+]);
 
+const TENTH: Duration = Duration::from_millis(100);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

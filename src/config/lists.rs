@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use santral_core::grants::Patterns;
 use santral_core::limits::{GRANT_PATTERNS_MAX, SETTING_LIST_ITEMS_MAX};
+use santral_core::namespace::Namespace;
 use santral_schema::settings::SettingKind;
 
 use super::forms::{Describe, Form, Shape};
@@ -90,6 +91,23 @@ impl Form for Origin {
 
     fn parse(&self, text: &str) -> Option<OriginPattern> {
         OriginPattern::parse(text)
+    }
+}
+
+/// A namespace of Socket.IO.
+pub(super) struct NamespaceName;
+
+impl Describe for NamespaceName {
+    fn expected(&self) -> String {
+        "a namespace like / or /chat".to_owned()
+    }
+}
+
+impl Form for NamespaceName {
+    type Value = Namespace;
+
+    fn parse(&self, text: &str) -> Option<Namespace> {
+        Namespace::parse(text).ok()
     }
 }
 

@@ -99,6 +99,17 @@ impl Transport {
     }
 }
 
+/// What becomes of an event of a Socket.IO client that is no command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownEvent {
+    /// The others in the sender's rooms get it.
+    Relay,
+    /// The sender gets it too.
+    Echo,
+    /// It is answered with an error.
+    Reject,
+}
+
 /// The header in which a trusted proxy says for whom it asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForwardedHeader {

@@ -22,8 +22,7 @@ use super::problem::ApiError;
 use super::query::{self, Credentials};
 use super::request_id::RequestId;
 use super::shown_path::shown_path;
-use super::websocket;
-use super::{events, poll};
+use super::{events, poll, socketio, websocket};
 use crate::auth::{AuthError, Presented, Principal};
 use crate::config::LiveConfig;
 use crate::hub::Hub;
@@ -108,7 +107,10 @@ impl Gate {
     pub fn identify(&self, request: &HttpRequest, now: Timestamp) -> Result<Principal, ApiError> {
         // Only streams are opened by clients that cannot send headers.
         let path = request.path();
-        let is_stream = path == events::PATH || path == poll::PATH || websocket::PATHS.contains(&path);
+        let is_stream = path == events::PATH
+            || path == poll::PATH
+            || websocket::PATHS.contains(&path)
+            || socketio::PATHS.contains(&path);
         let query = if is_stream { query::credentials(request) } else { Credentials::default() };
         let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str());
         // Another scheme (RFC 9110, section 11) belongs to a proxy in front. A header that is no text is

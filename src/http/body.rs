@@ -28,6 +28,14 @@ pub async fn read_json_text(
     if !is_json(request) {
         return Err(ApiError::UnsupportedMediaType);
     }
+    read_text(request, payload, bytes_max).await
+}
+
+/// Reads a whole body as text, of whatever type.
+///
+/// # Errors
+/// See [`read_json_text`].
+pub async fn read_text(request: &HttpRequest, payload: web::Payload, bytes_max: usize) -> Result<BodyText, ApiError> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > bytes_max) {
         return Err(ApiError::BodyTooLarge(bytes_max));

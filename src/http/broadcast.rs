@@ -10,7 +10,7 @@ use santral_schema::publish::{Except, PublishItem, Receipt};
 use utoipa::IntoParams;
 
 use super::problem::ApiError;
-use super::publish::idempotency_key;
+use super::publish::{ask, idempotency_key};
 use super::{body, query};
 use crate::auth::Principal;
 use crate::hub::shard_thread::LocalShard;
@@ -45,6 +45,11 @@ struct BroadcastQuery {
     #[serde(default, deserialize_with = "query::switch")]
     #[param(value_type = Option<query::Switch>)]
     volatile: bool,
+    /// Asks the Socket.IO clients that it is for to acknowledge it, and waits so long for them, in
+    /// milliseconds. Such a message is not stored.
+    #[serde(default, deserialize_with = "query::optional_number")]
+    #[param(minimum = 1, maximum = 60_000)]
+    ack_timeout_ms: Option<u32>,
 }
 
 /// `POST /api/broadcast`.
@@ -75,8 +80,12 @@ pub async fn post(
     let query: BroadcastQuery = query::parse(&request)?;
     let body = body::read_json_text(&request, payload, PUBLISH_BODY_BYTES_MAX).await?;
     let hub = shard.hub();
+    let ack_timeout = query.ack_timeout_ms;
     let message = Message::parse(query.into_item(body.parse()?), hub.config.load().message_bytes_max)?;
     let key = idempotency_key(&request)?;
+    if let Some(timeout) = ack_timeout {
+        return ask(&shard, &caller, &message, timeout, key).await;
+    }
     let mut receipts = publish::publish(&shard, &caller, &caller.sender(), vec![message], key).await?;
     Ok(HttpResponse::Ok().json(receipts.pop()))
 }
@@ -99,6 +108,7 @@ impl BroadcastQuery {
             volatile: self.volatile,
             except: names_excepted.then(|| excepted(query::split_lists(self.except))),
             namespace: self.namespace,
+            ack_timeout_ms: self.ack_timeout_ms,
             key: None,
         }
     }

@@ -25,6 +25,7 @@ pub mod request_id;
 pub mod sessions;
 pub mod settings;
 pub mod shown_path;
+pub mod socketio;
 pub mod stats;
 pub mod tickets;
 pub mod users;
@@ -75,6 +76,10 @@ fn table() -> Vec<Operation> {
         vec![operation(Method::GET, "/api/v1/ws", Listen, websocket::get)],
         vec![operation(Method::GET, "/api/ws", Listen, websocket::get_short)],
         vec![operation(Method::GET, "/api/poll", Listen, poll::get)],
+        // A socket shows who it is when it joins a namespace.
+        engine(socketio::PATHS[0]),
+        engine(socketio::PATHS[1]),
+        read("/socket.io/{file}", Public, socketio::client_files::file),
         // The session says whose command it takes.
         vec![operation(Method::POST, "/api/sessions/{session}/commands", Anyone, sessions::command)],
         read("/api/channels", Listen, channels::list),
@@ -173,6 +178,12 @@ where
     let route = web::method(method.clone()).to(handler);
     let route = route.wrap(from_fn(move |request, next| access::enter(access, request, next)));
     Operation { method, path, access, route }
+}
+
+/// A path of Engine.IO, which judges methods itself.
+fn engine(path: &'static str) -> Vec<Operation> {
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    methods.into_iter().map(|method| operation(method, path, Access::Public, socketio::any)).collect()
 }
 
 /// A path that is read; `HEAD` answers as `GET` does, without the body (RFC 9110, section 9.3.2).

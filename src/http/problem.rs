@@ -72,6 +72,11 @@ pub enum ApiError {
     /// Nothing is at this path.
     #[error("there is nothing at this path")]
     NotFound,
+    /// The client library of Socket.IO is not served.
+    #[error(
+        "the client library is not served: set `socketio_client_dir` to the folder `dist` of the npm package socket.io-client"
+    )]
+    NoSocketIoClient,
     /// The path knows no such method.
     #[error("this path knows no {0}")]
     MethodNotAllowed(String),
@@ -102,7 +107,7 @@ impl ApiError {
             Self::Forbidden => ProblemCode::Forbidden,
             Self::Blocked { .. } | Self::StayAway => ProblemCode::Blocked,
             Self::UpgradeRequired(_) => ProblemCode::UpgradeRequired,
-            Self::NotFound => ProblemCode::NotFound,
+            Self::NotFound | Self::NoSocketIoClient => ProblemCode::NotFound,
             Self::ComeBackLater(_) => ProblemCode::TooManyConnections,
             Self::MethodNotAllowed(_) => ProblemCode::MethodNotAllowed,
             Self::RateLimited(_) => ProblemCode::RateLimited,

@@ -1,10 +1,12 @@
 //! `POST /api/publish`: envelopes, one or many.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use santral_core::limits::{BATCH_ITEMS_MAX, PUBLISH_BODY_BYTES_MAX};
 use santral_schema::grammar;
-use santral_schema::publish::{PublishItem, Receipt};
+use santral_schema::publish::{Answers, PublishItem, Receipt};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -16,6 +18,7 @@ use crate::hub::shard_thread::LocalShard;
 use crate::service::Refusal;
 use crate::service::message::Message;
 use crate::service::publish;
+use crate::service::socketio;
 
 /// One message, or a batch of 1 to 1,000. Stands for the body in the description of the API.
 #[derive(ToSchema)]
@@ -37,6 +40,8 @@ enum PublishAnswer {
     One(Receipt),
     /// Of a batch.
     Batch(Vec<Receipt>),
+    /// Of one message with `ackTimeoutMs`.
+    Asked(Answers),
 }
 
 /// `POST /api/publish`.
@@ -69,11 +74,36 @@ pub async fn post(
     let (items, is_batch) = parse_items(&body)?;
     let hub = shard.hub();
     let bytes_max = hub.config.load().message_bytes_max;
-    let messages = items.into_iter().map(|item| Message::parse(item, bytes_max)).collect::<Result<_, _>>()?;
+    let ack_timeout = items.iter().find_map(|item| item.ack_timeout_ms);
+    if is_batch && ack_timeout.is_some() {
+        return Err(Refusal::Field("`ackTimeoutMs` stands in no batch").into());
+    }
+    let messages: Vec<_> = items.into_iter().map(|item| Message::parse(item, bytes_max)).collect::<Result<_, _>>()?;
     let key = idempotency_key(&request)?;
+    if let (Some(timeout), [message]) = (ack_timeout, &messages[..]) {
+        return ask(&shard, &caller, message, timeout, key).await;
+    }
     let mut receipts = publish::publish(&shard, &caller, &caller.sender(), messages, key).await?;
     let answer = if is_batch { HttpResponse::Ok().json(receipts) } else { HttpResponse::Ok().json(receipts.pop()) };
     Ok(answer)
+}
+
+/// Asks clients instead of publishing.
+///
+/// # Errors
+/// See [`socketio::ask`].
+pub async fn ask(
+    shard: &LocalShard,
+    caller: &Principal,
+    message: &Message,
+    timeout_ms: u32,
+    key: Option<&str>,
+) -> Result<HttpResponse, ApiError> {
+    if key.is_some() {
+        return Err(Refusal::IdempotencyKey("an idempotency key goes only with a message that is stored").into());
+    }
+    let timeout = Duration::from_millis(timeout_ms.into());
+    Ok(HttpResponse::Ok().json(socketio::ask(shard, caller, message, timeout).await?))
 }
 
 /// The header `Idempotency-Key`, if there is one.

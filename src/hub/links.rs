@@ -100,8 +100,6 @@ pub(crate) struct LinkTable {
     patience: VecDeque<(Moment, SessionKey)>,
     /// What the links of Socket.IO lead to.
     pub(crate) engines: EngineTable,
-    /// When the slice under way began.
-    now: Moment,
 }
 
 impl LinkTable {
@@ -110,12 +108,7 @@ impl LinkTable {
     pub(crate) fn new(registry: Registry, notices: Rc<Notices>) -> io::Result<Self> {
         let engines = EngineTable::new(registry.try_clone()?, Rc::clone(&notices));
         let (links, due_polls, patience) = (SecondaryMap::new(), Vec::new(), VecDeque::new());
-        Ok(Self { links, registry, notices, due_polls, patience, engines, now: Moment::default() })
-    }
-
-    /// Notes the time for what is written now.
-    pub(crate) fn begin_slice(&mut self, now: Moment) {
-        self.now = now;
+        Ok(Self { links, registry, notices, due_polls, patience, engines })
     }
 
     /// Leads a session to its client's Engine.IO connection.
@@ -316,7 +309,7 @@ impl Links for LinkTable {
                 }
                 written
             }
-            Some(&mut Link::SocketIo(engine)) => self.engines.write(self.now, engine, session, frames),
+            Some(&mut Link::SocketIo(engine)) => self.engines.write(engine, session, frames),
             None => Written::Gone,
         }
     }

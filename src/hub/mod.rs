@@ -116,6 +116,8 @@ pub struct Hub {
     pub log_start: LogStart,
     /// Hears of every connection.
     pub(crate) observer: ConnectionObserver,
+    /// What servers ask clients.
+    pub questions: engineio::Questions,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The samples of the last minutes.
@@ -151,6 +153,7 @@ impl Hub {
             config,
             admission,
             directory: Directory::default(),
+            questions: engineio::Questions::default(),
             writer,
             reader,
             log_start,
@@ -233,6 +236,16 @@ impl Hub {
         });
         self.mailboxes.get(shard)?.send(Mail::Local(call)).await.ok()?;
         answered.await.ok()
+    }
+
+    /// Has something done on the thread of one shard without waiting for it. A shard whose mailbox is full, or
+    /// that has stopped, does not do it.
+    pub fn try_tell_local(&self, shard: usize, work: impl FnOnce(&LocalShard) + Send + 'static) {
+        if let Some(mailbox) = self.mailboxes.get(shard)
+            && mailbox.try_send(Mail::Local(Box::new(work))).is_err()
+        {
+            log::debug!("shard {shard} was not told of the end of a request");
+        }
     }
 
     /// Does the same with every shard and returns their answers.

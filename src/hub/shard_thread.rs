@@ -302,8 +302,8 @@ impl LocalShard {
         let State { shard, links, waits } = &mut *state;
         let was_in_pass = shard.is_in_pass();
         let now = self.hub.now();
-        links.begin_slice(now);
         let progress = shard.run_slice(now, links);
+        engines::answer_late(shard, links, now);
         links.answer_polls(self.hub.now());
         if !was_in_pass && shard.is_in_pass() {
             waits.pass_began();

@@ -72,6 +72,9 @@ pub async fn run(
         Command::Unsubscribe(names) => {
             session.unsubscribe(parse_selectors(&names)?).await.map(CommandAnswer::Subscriptions)
         }
+        Command::Publish(item) if item.ack_timeout_ms.is_some() => {
+            Err(Refusal::Field("`ackTimeoutMs` is for servers, by POST"))
+        }
         Command::Publish(item) => {
             let from = Sender { user: principal.user.clone(), connection: Some(identity.connection) };
             let published = publish_one(local, principal, &from, item).await;

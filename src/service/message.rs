@@ -13,6 +13,7 @@ use santral_core::json;
 use santral_core::limits::{BATCH_ITEMS_MAX, EXCEPT_ITEMS_MAX, IDEMPOTENCY_KEY_BYTES_MAX, JSON_DEPTH_MAX};
 use santral_core::names::{BROADCAST, ChannelName, ConnectionId, EventName, NameError};
 use santral_core::namespace::Namespace;
+use santral_core::socketio::{Args, binary};
 use santral_core::unless::Unless;
 use santral_schema::publish::{Except, PublishItem};
 
@@ -41,6 +42,20 @@ impl Content {
     /// [`Refusal::TooLarge`], [`Refusal::TooDeep`].
     pub fn data(data: &RawValue, bytes_max: usize) -> Result<Self, Refusal> {
         Ok(Self { data: check_data(data.get(), bytes_max)?.into(), spread: false })
+    }
+
+    /// The arguments of an event of Socket.IO.
+    ///
+    /// # Errors
+    /// See [`Content::data`].
+    pub fn of_args(args: Args, bytes_max: usize) -> Result<Self, Refusal> {
+        let (data, spread) = args.into_data();
+        // Bytes count as what they are, not as the longer text that stands for them in the log.
+        let text_bytes = binary::detach(&data).map_or(0, |detached| {
+            let attached = detached.attachments.iter().map(|base64| base64.len());
+            attached.map(|length| length - length / 4 * 3).sum()
+        });
+        Ok(Self { data: check_data(&data, bytes_max + text_bytes)?.into(), spread })
     }
 
     /// The arguments of an event. One alone is the message itself; of more or fewer, it is the array.
@@ -105,7 +120,7 @@ pub struct Message {
     pub(super) target: Target,
     pub(super) event: Option<EventName>,
     pub(super) content: Content,
-    excepted: Excepted,
+    pub(super) excepted: Excepted,
     pub(super) volatile: bool,
     pub(super) key: Option<Arc<str>>,
 }

@@ -15,6 +15,7 @@ pub mod polls;
 pub mod publish;
 pub mod rights;
 pub mod settings;
+pub mod socketio;
 pub mod stats;
 pub mod streams;
 pub mod tickets;

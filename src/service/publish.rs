@@ -84,7 +84,7 @@ fn count(hub: &Hub, from: &Sender, messages: &[Message], receipts: &[Receipt]) {
 
 /// Channels are granted by pattern. Users and connections are spoken to by servers only: a person who
 /// could, could speak to anybody.
-fn check_right_to_publish(principal: &Principal, target: &Target) -> Result<(), Refusal> {
+pub(super) fn check_right_to_publish(principal: &Principal, target: &Target) -> Result<(), Refusal> {
     let is_server = matches!(principal.role, Role::Publisher | Role::Admin);
     let forbidden = |what: &str| Err(Refusal::Forbidden { right: "publish to", what: what.to_owned() });
     match target {

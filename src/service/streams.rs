@@ -120,18 +120,7 @@ pub async fn open(
     order: StreamOrder,
 ) -> Result<Opening, Refusal> {
     let hub = Arc::clone(shard.hub());
-    if hub.is_draining() {
-        hub.metrics.connections_refused.of(ConnectionRefusal::Draining).inc();
-        return Err(Refusal::Draining);
-    }
-    if !hub.config.load().transports.contains(&order.transport) {
-        return Err(Refusal::TransportDisabled(order.transport.name()));
-    }
-    let slot = hub.admit_stream(order.transport, principal.user.as_ref(), peer.address.network).map_err(|full| {
-        let refusal = if full == Full::Total { ConnectionRefusal::Full } else { ConnectionRefusal::Limited };
-        hub.metrics.connections_refused.of(refusal).inc();
-        Refusal::Full(full)
-    })?;
+    let slot = admit(&hub, order.transport, principal, peer)?;
     if order.presence {
         hub.watch_presence();
     }
@@ -186,6 +175,27 @@ pub async fn open(
     Ok(Opening { session: attached.session, token, slot, first_bytes, position })
 }
 
+/// Gives a stream its place, if there is one.
+pub(crate) fn admit(
+    hub: &Hub,
+    transport: Transport,
+    principal: &Principal,
+    peer: &Peer,
+) -> Result<StreamSlot, Refusal> {
+    if hub.is_draining() {
+        hub.metrics.connections_refused.of(ConnectionRefusal::Draining).inc();
+        return Err(Refusal::Draining);
+    }
+    if !hub.config.load().transports.contains(&transport) {
+        return Err(Refusal::TransportDisabled(transport.name()));
+    }
+    hub.admit_stream(transport, principal.user.as_ref(), peer.address.network).map_err(|full| {
+        let refusal = if full == Full::Total { ConnectionRefusal::Full } else { ConnectionRefusal::Limited };
+        hub.metrics.connections_refused.of(refusal).inc();
+        Refusal::Full(full)
+    })
+}
+
 /// Ends a session whose client lost its right while it was being admitted.
 pub fn give_up(shard: &LocalShard, opening: Opening) {
     shard.abandon(opening.session);
@@ -200,7 +210,7 @@ pub fn come_back_later(reason: DisconnectReason) -> Bytes {
 }
 
 /// Ends the session's earlier attach, wherever it is, and brings its inbox here.
-async fn take_over(
+pub(super) async fn take_over(
     shard: &LocalShard,
     hub: &Hub,
     token: &SessionToken,

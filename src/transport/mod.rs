@@ -2,6 +2,7 @@
 
 mod connections;
 pub mod detach;
+pub(crate) mod engineio;
 mod patience;
 pub mod server;
 pub mod sse;

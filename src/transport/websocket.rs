@@ -53,10 +53,16 @@ pub fn respond(
     payload: web::Payload,
     uplink: Rc<dyn Uplink>,
 ) -> Option<HttpResponse> {
-    let ticket = request.conn_data::<Ticket>()?;
     let Opening { session, slot, first_bytes: lines, .. } = opening;
     let opening = Some(WebSocketOpening { early: Bytes::new(), uplink, lines, slot });
-    ticket.hand_over(Handover::upgrade(Arriving { shard: shard.clone(), session, payload, opening }));
+    accept(request, Handover::upgrade(Arriving { shard: shard.clone(), session, payload, opening }))
+}
+
+/// Answers a checked handshake with 101 and hands the socket over. `None` where the connection cannot give its
+/// socket away; what waits for it is dropped then.
+pub(super) fn accept(request: &HttpRequest, handover: Handover) -> Option<HttpResponse> {
+    let ticket = request.conn_data::<Ticket>()?;
+    ticket.hand_over(handover);
     Some(switch_protocols(request, Rest::Endless))
 }
 
@@ -131,7 +137,7 @@ impl Landing for Arriving {
 
 /// What a hasty client has sent before it saw the 101. The dispatcher feeds it into the payload behind the
 /// handler's back, so it is all there only when the socket leaves.
-fn early_input(payload: &mut web::Payload) -> Bytes {
+pub(super) fn early_input(payload: &mut web::Payload) -> Bytes {
     let mut input = Vec::new();
     while let Some(Some(Ok(chunk))) = payload.next().now_or_never() {
         input.extend_from_slice(&chunk);

@@ -10,8 +10,20 @@ use crate::support::contract::assert_refused;
 use crate::support::{PATIENCE, Santral};
 
 /// Pages for people; they are no part of the API.
-pub(crate) const PAGES: [&str; 8] =
-    ["/", "/account.js", "/app.js", "/style.css", "/setup", "/setup.js", "/api/docs", "/api/docs/{file}"];
+pub(crate) const PAGES: [&str; 11] = [
+    "/",
+    "/account.js",
+    "/app.js",
+    "/style.css",
+    "/setup",
+    "/setup.js",
+    "/api/docs",
+    "/api/docs/{file}",
+    // A protocol of others.
+    "/socket.io/",
+    "/socket.io",
+    "/socket.io/{file}",
+];
 
 #[test]
 fn every_answer_names_its_request_in_the_description() {

@@ -6,6 +6,7 @@
 
 mod admission;
 mod binary;
+mod clauses;
 mod clients;
 mod connect;
 mod events;

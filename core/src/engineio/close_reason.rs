@@ -33,12 +33,4 @@ impl CloseReason {
             Self::ServerShuttingDown => "server shutting down",
         }
     }
-
-    /// Whether a client that polls later is still told that the server closed.
-    pub(super) fn waits_for_a_poll(self) -> bool {
-        match self {
-            Self::ForcedClose | Self::ForcedServerClose | Self::ServerShuttingDown => true,
-            Self::TransportClose | Self::TransportError | Self::PingTimeout | Self::ParseError => false,
-        }
-    }
 }

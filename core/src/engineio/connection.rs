@@ -167,7 +167,7 @@ impl Connection {
             State::Over => Err(Refusal::SessionUnknown),
             State::WebSocket => Err(Refusal::BadRequest),
             State::Polling(_) if self.poll != HeldPoll::None => {
-                self.end(now, CloseReason::TransportError);
+                self.end(CloseReason::TransportError);
                 Err(Refusal::BadRequest)
             }
             State::Polling(upgrade) => {
@@ -211,9 +211,9 @@ impl Connection {
     }
 
     /// The client went away while its poll was held.
-    pub fn poll_gone(&mut self, now: Moment) {
+    pub fn poll_gone(&mut self) {
         if std::mem::replace(&mut self.poll, HeldPoll::None) != HeldPoll::None {
-            self.end(now, CloseReason::TransportError);
+            self.end(CloseReason::TransportError);
         }
     }
 
@@ -225,7 +225,7 @@ impl Connection {
         self.handle_timeout(now);
         match self.state {
             State::Polling(_) if self.is_posting => {
-                self.end(now, CloseReason::TransportError);
+                self.end(CloseReason::TransportError);
                 Err(Refusal::BadRequest)
             }
             State::Polling(_) => {
@@ -268,10 +268,10 @@ impl Connection {
             Ok(Packet::Pong) => self.heartbeat = Heartbeat::after(now, &self.timing),
             Ok(Packet::Close) => self.client_left(now),
             // Clients have not sent pings since version 4.
-            Ok(Packet::Ping(_)) => self.end(now, CloseReason::TransportError),
+            Ok(Packet::Ping(_)) => self.end(CloseReason::TransportError),
             Ok(Packet::Open | Packet::Upgrade | Packet::Noop) => (),
             Err(error) => {
-                self.end(now, CloseReason::ParseError);
+                self.end(CloseReason::ParseError);
                 return Err(error);
             }
         }
@@ -279,16 +279,28 @@ impl Connection {
     }
 
     /// The WebSocket that was the transport is gone: closed by the client, or broken.
-    pub fn websocket_gone(&mut self, now: Moment, closed: bool) {
+    pub fn websocket_gone(&mut self, closed: bool) {
         if self.state == State::WebSocket {
-            self.end(now, if closed { CloseReason::TransportClose } else { CloseReason::TransportError });
+            self.end(if closed { CloseReason::TransportClose } else { CloseReason::TransportError });
         }
     }
 
-    /// Closes the connection from this side, or because of what its client did.
+    /// Closes the connection from this side. A client that polls is told by its next poll.
     pub fn close(&mut self, now: Moment, reason: CloseReason) {
         self.handle_timeout(now);
-        self.end(now, reason);
+        let is_polling = matches!(self.state, State::Polling(_));
+        if is_polling && !self.is_polled() {
+            self.outputs_of_end(reason);
+            self.state = State::Closing { until: now + ENGINEIO_CLOSING_MAX };
+        } else {
+            self.end(reason);
+        }
+    }
+
+    /// Ends the connection at once, because its client is gone or broke a rule of its transport.
+    pub fn fail(&mut self, now: Moment) {
+        self.handle_timeout(now);
+        self.end(CloseReason::TransportError);
     }
 
     /// Sends closed packets of the server's own.
@@ -342,7 +354,7 @@ impl Connection {
         while let Some(beat) = self.heartbeat.advance(now, &self.timing) {
             match beat {
                 Beat::Ping => self.send(PING),
-                Beat::TimedOut => return self.end(now, CloseReason::PingTimeout),
+                Beat::TimedOut => return self.end(CloseReason::PingTimeout),
             }
         }
     }
@@ -364,9 +376,8 @@ impl Connection {
 
     fn client_left(&mut self, now: Moment) {
         match self.state {
-            State::Polling(upgrade) => {
-                self.close_candidate(upgrade);
-                self.outputs.push_back(Output::Ended(CloseReason::TransportClose));
+            State::Polling(_) => {
+                self.outputs_of_end(CloseReason::TransportClose);
                 if self.is_polled() {
                     self.decide_with(NOOP);
                     self.be_over();
@@ -374,30 +385,29 @@ impl Connection {
                     self.state = State::Left { until: now + ENGINEIO_TOMBSTONE };
                 }
             }
-            State::WebSocket => self.end(now, CloseReason::TransportClose),
+            State::WebSocket => self.end(CloseReason::TransportClose),
             State::Closing { .. } | State::Left { .. } | State::Over => (),
         }
     }
 
-    fn end(&mut self, now: Moment, reason: CloseReason) {
-        match self.state {
-            State::Polling(upgrade) => {
-                self.close_candidate(upgrade);
-                self.outputs.push_back(Output::Ended(reason));
-                if self.is_polled() {
-                    self.decide_with(CLOSE);
-                } else if reason.waits_for_a_poll() {
-                    self.state = State::Closing { until: now + ENGINEIO_CLOSING_MAX };
-                    return;
-                }
-                self.be_over();
-            }
-            State::WebSocket => {
-                self.outputs.push_back(Output::Ended(reason));
-                self.outputs.push_back(Output::CloseWebSocket);
-                self.be_over();
-            }
-            State::Closing { .. } | State::Left { .. } | State::Over => (),
+    fn end(&mut self, reason: CloseReason) {
+        if !self.is_open() {
+            return;
+        }
+        self.outputs_of_end(reason);
+        if self.is_polled() {
+            self.decide_with(CLOSE);
+        }
+        self.be_over();
+    }
+
+    fn outputs_of_end(&mut self, reason: CloseReason) {
+        if let State::Polling(upgrade) = self.state {
+            self.close_candidate(upgrade);
+        }
+        self.outputs.push_back(Output::Ended(reason));
+        if self.is_websocket() {
+            self.outputs.push_back(Output::CloseWebSocket);
         }
     }
 

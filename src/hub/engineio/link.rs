@@ -16,6 +16,7 @@ use santral_core::websocket::{Message, Opcode, Rules, close};
 use santral_schema::reason::DisconnectReason;
 
 use super::inbox::{Inbound, Inbox};
+use super::questions::Question;
 use super::sid::Sid;
 use super::uplink::SocketUplink;
 use crate::hub::StreamSlot;
@@ -41,7 +42,7 @@ pub(super) struct EngineLink {
     /// A WebSocket that wants to take over.
     pub(super) candidate: Option<Box<FramedSocket>>,
     pub(super) held_poll: Option<oneshot::Sender<PollAnswer>>,
-    /// A POST that is answered once there is room for the next.
+    /// A POST that is answered once everything in it is carried out: what it asked for can be polled then.
     pub(super) waiting_post: Option<oneshot::Sender<()>>,
     pub(super) inbox: Inbox,
     /// Its place among the streams until a socket has one.
@@ -63,7 +64,7 @@ impl EngineLink {
             match output {
                 Output::PollReady => self.answer_poll(outside.now),
                 Output::Writable => self.tell_writable(outside.notices),
-                Output::Flush => self.flush(outside.now),
+                Output::Flush => self.flush(),
                 Output::CloseCandidate => Self::close_socket(self.candidate.take(), close::NORMAL, outside),
                 Output::CloseWebSocket => {
                     let is_draining = self.ending == Some(DisconnectReason::Draining);
@@ -110,7 +111,7 @@ impl EngineLink {
             // Whoever asked is gone, and with it what was to be answered: the client finds it in the log.
             Some(answer) => {
                 if held.send(answer).is_err() {
-                    self.connection.close(now, CloseReason::TransportError);
+                    self.connection.fail(now);
                 }
             }
             None => self.held_poll = Some(held),
@@ -140,7 +141,7 @@ impl EngineLink {
     }
 
     /// Sends what the machine has for the WebSocket, as far as it takes it.
-    pub(super) fn flush(&mut self, now: Moment) {
+    pub(super) fn flush(&mut self) {
         let Some(websocket) = &mut self.websocket else { return };
         let flushed = websocket.flush().and_then(|is_clean| {
             if is_clean {
@@ -151,7 +152,7 @@ impl EngineLink {
             Ok(())
         });
         if flushed.is_err() {
-            self.connection.websocket_gone(now, false);
+            self.connection.websocket_gone(false);
         }
     }
 
@@ -182,10 +183,10 @@ impl EngineLink {
                     if let Some(websocket) = &mut self.websocket {
                         websocket.close(violation.close_code(), &violation.to_string());
                     }
-                    return self.connection.websocket_gone(now, false);
+                    return self.connection.websocket_gone(false);
                 }
-                Incoming::Closed => return self.connection.websocket_gone(now, true),
-                Incoming::Dead => return self.connection.websocket_gone(now, false),
+                Incoming::Closed => return self.connection.websocket_gone(true),
+                Incoming::Dead => return self.connection.websocket_gone(false),
             };
             if let Err(error) = received {
                 self.log_violation(&error);
@@ -219,7 +220,8 @@ impl EngineLink {
     pub(super) fn next_request(&mut self, outside: &Outside<'_>) -> Option<Request<SessionKey>> {
         let request = self.find_request(outside);
         self.is_busy = request.is_some();
-        if !self.inbox.is_full()
+        if !self.is_busy
+            && (self.inbox.is_empty() || !self.connection.is_open())
             && let Some(post) = self.waiting_post.take()
         {
             // Whoever posted may have gone away.
@@ -263,18 +265,18 @@ impl EngineLink {
     }
 
     /// Hands frames of the log to the client; see [`santral_core::shard::Links::write`].
-    pub(super) fn write(&mut self, now: Moment, session: SessionKey, frames: &[IoSlice<'_>]) -> Written {
+    pub(super) fn write(&mut self, session: SessionKey, frames: &[IoSlice<'_>]) -> Written {
         let Some(namespace) = self.sockets.namespace_of(session).cloned() else { return Written::Gone };
         if !self.connection.is_websocket() {
             return self.write_to_poll(&namespace, frames);
         }
-        self.flush(now);
+        self.flush();
         if !self.is_clean() {
             return Written::Partial(0);
         }
         let Some(websocket) = &mut self.websocket else { return Written::Partial(0) };
         write_to_websocket(websocket, &namespace, frames).unwrap_or_else(|_| {
-            self.connection.websocket_gone(now, false);
+            self.connection.websocket_gone(false);
             Written::Partial(0)
         })
     }
@@ -296,8 +298,28 @@ impl EngineLink {
         Written::All
     }
 
+    /// Asks one of its sockets, unless its client takes nothing for now.
+    pub(super) fn ask(&mut self, session: SessionKey, question: &Question) -> bool {
+        if !self.connection.is_open() || self.connection.is_congested() || !self.sockets.ask(session, question.id) {
+            return false;
+        }
+        let Some(namespace) = self.sockets.namespace_of(session) else { return false };
+        let event = encode::Event {
+            namespace,
+            ack: Some(question.id),
+            name: &question.event,
+            data: &question.data,
+            spread: question.spread,
+            tail: encode::Tail::Nothing,
+        };
+        let mut packet = String::new();
+        encode::event(&mut packet, &event);
+        self.connection.send(packet.as_bytes());
+        true
+    }
+
     /// One clear line about who broke which rule.
-    fn log_violation(&self, error: &dyn std::fmt::Display) {
+    pub(super) fn log_violation(&self, error: &dyn std::fmt::Display) {
         log::info!(sid = self.sid.shown(); "a Socket.IO client broke the protocol: {error}");
     }
 }

@@ -7,10 +7,12 @@
 
 mod inbox;
 mod link;
+mod questions;
 mod sid;
 mod table;
 mod uplink;
 
+pub use questions::{Question, Questions};
 pub use sid::Sid;
-pub(crate) use table::{EngineKey, EngineTable, Opening, PostVerdict};
+pub(crate) use table::{EngineKey, EngineTable, Opening, Posted};
 pub use uplink::{Joined, NotJoined, SocketEvent, SocketUplink};

@@ -10,7 +10,8 @@ use slotmap::{Key, SlotMap, new_key_type};
 use tokio::sync::oneshot;
 
 use santral_core::engineio::payload;
-use santral_core::engineio::{CloseReason, Connection, PacketError, PollAnswer, Refusal, Timing, UpgradeVerdict};
+use santral_core::engineio::{CloseReason, Connection, PollAnswer, Refusal, Timing, UpgradeVerdict};
+use santral_core::position::Offset;
 use santral_core::session::SessionKey;
 use santral_core::shard::Written;
 use santral_core::socketio::{AckId, Args, Namespace, Request, Sockets, encode, frames};
@@ -20,11 +21,21 @@ use santral_schema::reason::DisconnectReason;
 
 use super::inbox::Inbox;
 use super::link::{EngineLink, Outside, named};
+use super::questions::Question;
 use super::sid::Sid;
 use super::uplink::{Joined, NotJoined, SocketUplink};
 use crate::hub::StreamSlot;
 use crate::hub::framed_socket::FramedSocket;
 use crate::hub::links::{LinkEvent, Notices};
+
+/// An answer to CONNECT that comes behind what the client has missed, since clients take all before it for
+/// that.
+pub(crate) struct Late {
+    key: EngineKey,
+    pub(crate) session: SessionKey,
+    pub(crate) missed_to: Offset,
+    packets: Vec<u8>,
+}
 
 /// What a client is told that must leave.
 #[derive(Serialize)]
@@ -38,7 +49,7 @@ new_key_type! {
 }
 
 /// What a new connection begins with.
-pub struct Opening {
+pub(crate) struct Opening {
     /// Who carries out what its sockets ask for.
     pub uplink: Rc<dyn SocketUplink>,
     /// Its place among the streams until a socket has one.
@@ -52,15 +63,11 @@ pub struct Opening {
 }
 
 /// What became of a POST.
-pub(crate) enum PostVerdict {
-    /// It can be answered.
-    Taken,
-    /// It can be answered once there is room for more.
-    Waits(oneshot::Receiver<()>),
-    /// It held what is no packet.
-    Broken(PacketError),
-    /// There is no such connection any more.
-    Unknown,
+pub(crate) struct Posted {
+    /// Whether it held what is no packet.
+    pub(crate) is_broken: bool,
+    /// When to answer it: once what it asks for is carried out.
+    pub(crate) done: Option<oneshot::Receiver<()>>,
 }
 
 /// See the module.
@@ -72,6 +79,7 @@ pub(crate) struct EngineTable {
     deadlines: BTreeSet<(Moment, EngineKey)>,
     /// Connections whose poll was given something in this slice.
     due: Vec<EngineKey>,
+    late: Vec<Late>,
     registry: Registry,
     notices: Rc<Notices>,
 }
@@ -84,6 +92,7 @@ impl EngineTable {
             by_index: HashMap::new(),
             deadlines: BTreeSet::new(),
             due: Vec::new(),
+            late: Vec::new(),
             registry,
             notices,
         }
@@ -114,7 +123,7 @@ impl EngineTable {
                 Ok(())
             }
             Err(error) => {
-                self.change(now, key, |link, _| link.connection.websocket_gone(now, false));
+                self.change(now, key, |link, _| link.connection.websocket_gone(false));
                 Err(error)
             }
         }
@@ -166,7 +175,7 @@ impl EngineTable {
                 // Only one whose client is gone: the next poll may have come already.
                 if link.held_poll.as_ref().is_some_and(oneshot::Sender::is_closed) {
                     link.held_poll = None;
-                    link.connection.poll_gone(now);
+                    link.connection.poll_gone();
                 }
             });
         }
@@ -179,26 +188,30 @@ impl EngineTable {
     }
 
     /// The body of a POST is there.
-    pub(crate) fn post(&mut self, now: Moment, sid: &Sid, body: &str) -> PostVerdict {
-        let Ok(key) = self.find(sid) else { return PostVerdict::Unknown };
+    ///
+    /// # Errors
+    /// There is no such connection any more.
+    pub(crate) fn post(&mut self, now: Moment, sid: &Sid, body: &str) -> Result<Posted, Refusal> {
+        let key = self.find(sid)?;
         self.change(now, key, |link, _| {
+            let mut is_broken = false;
             for packet in payload::packets(body) {
                 match link.connection.receive(now, packet) {
                     Ok(received) => link.inbox.push(received),
                     Err(error) => {
-                        log::info!(sid = link.sid.shown(); "a Socket.IO client broke the protocol: {error}");
-                        return PostVerdict::Broken(error);
+                        link.log_violation(&error);
+                        is_broken = true;
                     }
                 }
             }
-            if !link.inbox.is_full() {
-                return PostVerdict::Taken;
+            if link.inbox.is_empty() && !link.is_busy {
+                return Posted { is_broken, done: None };
             }
-            let (room, has_room) = oneshot::channel();
-            link.waiting_post = Some(room);
-            PostVerdict::Waits(has_room)
+            let (done, is_done) = oneshot::channel();
+            link.waiting_post = Some(done);
+            Posted { is_broken, done: Some(is_done) }
         })
-        .unwrap_or(PostVerdict::Unknown)
+        .ok_or(Refusal::SessionUnknown)
     }
 
     /// A POST was answered, or its client went away.
@@ -211,7 +224,7 @@ impl EngineTable {
     /// What a client sent breaks a rule of its transport.
     pub(crate) fn fail(&mut self, now: Moment, sid: &Sid) {
         if let Ok(key) = self.find(sid) {
-            self.change(now, key, |link, _| link.connection.close(now, CloseReason::TransportError));
+            self.change(now, key, |link, _| link.connection.fail(now));
         }
     }
 
@@ -264,7 +277,7 @@ impl EngineTable {
     pub(crate) fn ready(&mut self, now: Moment, key: EngineKey) {
         self.change(now, key, |link, outside| {
             let waited = link.waiting_bytes();
-            link.flush(now);
+            link.flush();
             if link.waiting_bytes() < waited {
                 // Whoever takes what it was sent, however slowly, lives; its pong may stand behind all of it.
                 link.connection.prove_alive(now);
@@ -301,15 +314,9 @@ impl EngineTable {
     }
 
     /// Hands frames to a session's client.
-    pub(crate) fn write(
-        &mut self,
-        now: Moment,
-        key: EngineKey,
-        session: SessionKey,
-        frames: &[IoSlice<'_>],
-    ) -> Written {
+    pub(crate) fn write(&mut self, key: EngineKey, session: SessionKey, frames: &[IoSlice<'_>]) -> Written {
         let Some(link) = self.links.get_mut(key) else { return Written::Gone };
-        let written = link.write(now, session, frames);
+        let written = link.write(session, frames);
         if self.due.last() != Some(&key) {
             self.due.push(key);
         }
@@ -349,14 +356,34 @@ impl EngineTable {
 
     /// A client has joined a namespace.
     pub(crate) fn joined(&mut self, now: Moment, key: EngineKey, namespace: &Namespace, joined: Joined) {
+        let mut late = Vec::new();
         self.change(now, key, |link, _| {
             link.sockets.joined(namespace, joined.session);
             link.slots.push((joined.session, joined.slot));
             let mut packets = String::new();
             encode::connected(&mut packets, namespace, joined.id.as_str(), joined.pid.as_deref());
-            link.connection.send(packets.as_bytes());
-            link.connection.send(&named(&joined.gaps, namespace));
+            match joined.missed_to {
+                Some(missed_to) => {
+                    late.push(Late { key, session: joined.session, missed_to, packets: packets.into_bytes() });
+                }
+                None => link.connection.send(packets.as_bytes()),
+            }
         });
+        self.late.append(&mut late);
+    }
+
+    /// Clients that came back and are told that they have joined once they have what they missed.
+    pub(crate) fn take_late(&mut self) -> Vec<Late> {
+        std::mem::take(&mut self.late)
+    }
+
+    /// The client has what it missed, or goes on waiting for it.
+    pub(crate) fn answer_late(&mut self, now: Moment, late: Late, has_all: bool) {
+        if has_all {
+            self.change(now, late.key, |link, _| link.connection.send(&late.packets));
+        } else {
+            self.late.push(late);
+        }
     }
 
     /// A client may not join a namespace.
@@ -377,6 +404,26 @@ impl EngineTable {
             encode::ack(&mut packet, namespace, id.into_number(), args);
             link.connection.send(packet.as_bytes());
         });
+    }
+
+    /// Asks the sockets for which `is_asked` holds, and says how many were asked. One whose client takes nothing
+    /// is not.
+    pub(crate) fn ask(&mut self, now: Moment, question: &Question, is_asked: impl Fn(SessionKey) -> bool) -> usize {
+        let mut asked = 0;
+        for key in self.links.keys().collect::<Vec<_>>() {
+            self.change(now, key, |link, _| {
+                let sessions: Vec<_> = link.sockets.keys().filter(|session| is_asked(*session)).collect();
+                for session in sessions {
+                    asked += usize::from(link.ask(session, question));
+                }
+            });
+        }
+        asked
+    }
+
+    /// The answers to a question are not waited for any longer.
+    pub(crate) fn forget_question(&mut self, id: u64) {
+        self.links.values_mut().for_each(|link| link.sockets.forget_asked(id));
     }
 
     /// A session has ended its connection: its client hears what it should do.

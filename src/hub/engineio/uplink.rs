@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
 use santral_core::names::ConnectionId;
+use santral_core::position::Offset;
 use santral_core::session::SessionKey;
 use santral_core::socketio::{Args, Namespace};
 
@@ -39,8 +39,8 @@ pub struct Joined {
     pub(crate) id: ConnectionId,
     /// The secret by which its client may come back, where it asked for that.
     pub(crate) pid: Option<String>,
-    /// What it missed, if it came back and something is gone.
-    pub(crate) gaps: Bytes,
+    /// Up to where its client has missed something: it is told that it has joined once it has all of that.
+    pub(crate) missed_to: Option<Offset>,
 }
 
 /// Why a client may not join a namespace.

@@ -6,11 +6,13 @@ use tokio::sync::oneshot;
 
 use santral_core::engineio::{PollAnswer, Refusal, UpgradeVerdict};
 use santral_core::session::SessionKey;
+use santral_core::shard::Shard;
 use santral_core::socketio::Request;
 use santral_core::time::Moment;
 
-use super::LocalShard;
-use crate::hub::engineio::{EngineKey, EngineTable, Opening, PostVerdict, Sid, SocketEvent};
+use super::{LocalShard, State};
+use crate::hub::engineio::{EngineKey, EngineTable, Opening, Posted, Question, Sid, SocketEvent};
+use crate::hub::links::LinkTable;
 
 impl LocalShard {
     /// Begins a connection that is polled, and returns its id.
@@ -53,7 +55,7 @@ impl LocalShard {
     }
 
     /// The body of a POST is there.
-    pub(crate) fn post_to_engine(&self, sid: &Sid, body: &str) -> PostVerdict {
+    pub(crate) fn post_to_engine(&self, sid: &Sid, body: &str) -> Result<Posted, Refusal> {
         self.with_engines(|engines, now| engines.post(now, sid, body))
     }
 
@@ -85,6 +87,14 @@ impl LocalShard {
     /// Whether a WebSocket is the transport of a connection; `None` where there is none.
     pub(crate) fn engine_is_websocket(&self, sid: &Sid) -> Option<bool> {
         self.with_engines(|engines, now| engines.is_websocket(now, sid))
+    }
+
+    /// Has something done on the thread of a shard, this one or another, without waiting for it.
+    pub(crate) fn tell_at(&self, shard: usize, work: impl FnOnce(&Self) + Send + 'static) {
+        if shard == self.index {
+            return work(self);
+        }
+        self.hub.try_tell_local(shard, work);
     }
 
     pub(super) fn with_engines<T>(&self, work: impl FnOnce(&mut EngineTable, Moment) -> T) -> T {
@@ -129,8 +139,7 @@ impl LocalShard {
                         self.with_engines(|engines, now| engines.acknowledge(now, key, socket, id, &answer));
                     }
                 }
-                // Nothing asks clients for acknowledgements yet.
-                Request::Answer { .. } => (),
+                Request::Answer { id, args, .. } => self.hub.questions.answer(id, args),
             }
         }
     }
@@ -139,5 +148,29 @@ impl LocalShard {
     fn leave(&self, session: SessionKey) {
         self.state.borrow_mut().links.remove(session);
         self.with(|shard, now| shard.leave(now, session));
+    }
+
+    /// Asks the sockets of this thread that a question is for, and says how many were asked.
+    pub(crate) fn ask_sockets(&self, question: &Question) -> usize {
+        let State { shard, links, .. } = &mut *self.state.borrow_mut();
+        let is_asked = |session: SessionKey| shard.view(session).is_some_and(|view| question.is_for(&view));
+        let asked = links.engines.ask(self.hub.now(), question, is_asked);
+        self.notices.ring();
+        asked
+    }
+
+    /// The answers to a question are not waited for any longer.
+    pub(crate) fn forget_question(&self, id: u64) {
+        self.with_engines(|engines, _| engines.forget_question(id));
+    }
+}
+
+/// Tells those clients that they have joined who came back and have now what they missed.
+pub(super) fn answer_late(shard: &Shard, links: &mut LinkTable, now: Moment) {
+    for late in links.engines.take_late() {
+        // One that is gone is told nothing.
+        let Some(view) = shard.view(late.session).filter(|view| view.is_linked()) else { continue };
+        let has_all = view.position().offset >= late.missed_to;
+        links.engines.answer_late(now, late, has_all);
     }
 }

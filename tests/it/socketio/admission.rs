@@ -15,7 +15,6 @@ fn npm_socket_io_admits_as_the_table_says() {
 }
 
 #[test]
-#[ignore = "the server does not speak Socket.IO yet"]
 fn santral_admits_as_the_table_says() {
     judge(&Target::santral(Options::DEFAULT), CASES);
 }

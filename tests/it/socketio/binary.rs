@@ -11,7 +11,6 @@ fn npm_socket_io_takes_attachments_as_the_table_says() {
 }
 
 #[test]
-#[ignore = "the server does not speak Socket.IO yet"]
 fn santral_takes_attachments_as_the_table_says() {
     judge(&Target::santral(Options::DEFAULT), CASES);
 }

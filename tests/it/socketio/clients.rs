@@ -40,31 +40,26 @@ fn a_browser_works_with_npm_socket_io() {
 }
 
 #[test]
-#[ignore = "the server does not speak Socket.IO yet"]
 fn a_browser_works() {
     browser(santral);
 }
 
 #[test]
-#[ignore = "the server does not speak Socket.IO yet"]
 fn clients_of_each_version_work_over_polling() {
     each_version(santral, "polling");
 }
 
 #[test]
-#[ignore = "the server does not speak Socket.IO yet"]
 fn clients_of_each_version_work_over_websocket() {
     each_version(santral, "websocket");
 }
 
 #[test]
-#[ignore = "the server does not speak Socket.IO yet"]
 fn clients_of_each_version_work_through_an_upgrade() {
     each_version(santral, "upgrade");
 }
 
 #[test]
-#[ignore = "the server does not speak Socket.IO yet"]
 fn python_socketio_works() {
     python(santral);
 }

@@ -16,7 +16,6 @@ fn npm_socket_io_shakes_hands_as_the_table_says() {
 }
 
 #[test]
-#[ignore = "the server does not speak Socket.IO yet"]
 fn santral_shakes_hands_as_the_table_says() {
     judge(&Target::santral(QUICK), CASES);
 }

@@ -19,7 +19,6 @@ fn npm_socket_io_beats_as_the_table_says() {
 }
 
 #[test]
-#[ignore = "the server does not speak Socket.IO yet"]
 fn santral_beats_as_the_table_says() {
     judge(&Target::santral(QUICK), CASES);
 }

@@ -13,7 +13,6 @@ fn npm_socket_io_reads_packets_as_the_table_says() {
 }
 
 #[test]
-#[ignore = "the server does not speak Socket.IO yet"]
 fn santral_reads_packets_as_the_table_says() {
     judge(&Target::santral(Options::DEFAULT), CASES);
 }

@@ -107,9 +107,23 @@ impl Target {
         request.send(self.address, PATIENCE).expect("the server answers")
     }
 
-    /// `POST /api/broadcast`: what a back end says to clients.
+    /// What a back end sends to say something to clients.
+    pub(crate) fn broadcasting(&self, message: &Value) -> Request {
+        match self.kind() {
+            Kind::Reference => Request::post_json("/api/broadcast", message),
+            Kind::Santral => {
+                let mut message = message.clone();
+                if ["channel", "channels", "user", "connection"].iter().all(|target| message.get(target).is_none()) {
+                    message["channel"] = Value::from("broadcast");
+                }
+                Request::post_json("/api/publish", &message)
+            }
+        }
+    }
+
+    /// What a back end says to clients.
     pub(crate) fn broadcast(&self, message: &Value) -> Value {
-        let answer = self.send(&Request::post_json("/api/broadcast", message));
+        let answer = self.send(&self.broadcasting(message));
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json().expect("a receipt is JSON")
     }

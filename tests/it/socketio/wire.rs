@@ -3,6 +3,7 @@
 //! An answer is written as `200 body`, a frame as `text …`, `binary [1, 2]`, `close 1000 reason` or
 //! `end`. The packets of a payload are separated by a space, ids of sockets and sessions become `<id>`.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use santral_testkit::http::{Exchange, HttpError, Request, Response};
@@ -94,6 +95,11 @@ impl Socket {
     pub(crate) fn open(target: &Target, path: &str) -> Self {
         let raw = WebSocket::open(target.address(), path, &[], PATIENCE);
         Self { raw: raw.expect("the server takes the WebSocket") }
+    }
+
+    /// Opens it on a server of any kind.
+    pub(crate) fn at(address: SocketAddr, path: &str) -> Self {
+        Self { raw: WebSocket::open(address, path, &[], PATIENCE).expect("the server takes the WebSocket") }
     }
 
     /// Opens a new session and reads its handshake.

@@ -157,10 +157,10 @@ fn a_second_post_ends_the_connection() {
 #[test]
 fn a_client_that_goes_away_during_a_poll_is_gone() {
     let mut bench = Bench::polling();
-    bench.connection.poll_gone(bench.now);
+    bench.connection.poll_gone();
     assert!(bench.connection.is_open(), "no poll was held");
     assert_eq!(bench.poll(), Ok(()));
-    bench.connection.poll_gone(bench.now);
+    bench.connection.poll_gone();
     assert_eq!(bench.ended(), Some(CloseReason::TransportError));
     assert_eq!(bench.poll(), Err(Refusal::SessionUnknown));
 }
@@ -177,6 +177,10 @@ fn packets_mean_what_they_say() {
     assert_eq!(bench.receive("x"), Err(PacketError::UnknownType));
     assert_eq!(bench.ended(), Some(CloseReason::ParseError));
     assert_eq!(bench.receive("4late"), Ok(Received::Nothing));
+    let mut octets = Bench::polling();
+    octets.connection.fail(octets.now);
+    assert_eq!(octets.ended(), Some(CloseReason::TransportError));
+    assert_eq!(octets.poll(), Err(Refusal::SessionUnknown));
     for mut bench in [Bench::polling(), Bench::websocket()] {
         assert_eq!(bench.receive("2"), Ok(Received::Nothing));
         assert_eq!(bench.ended(), Some(CloseReason::TransportError), "clients do not ping");
@@ -379,14 +383,14 @@ fn one_websocket_at_a_time_may_try_and_only_so_long() {
 fn a_websocket_ends_at_once() {
     for (closed, reason) in [(true, CloseReason::TransportClose), (false, CloseReason::TransportError)] {
         let mut bench = Bench::websocket();
-        bench.connection.websocket_gone(bench.now, closed);
+        bench.connection.websocket_gone(closed);
         assert_eq!(bench.ended(), Some(reason));
     }
     let mut closing = Bench::websocket();
     assert_eq!(closing.receive("1"), Ok(Received::Nothing));
     let outputs = closing.outputs();
     assert_eq!(outputs, [Output::Ended(CloseReason::TransportClose), Output::CloseWebSocket, Output::Forget]);
-    closing.connection.websocket_gone(closing.now, true);
+    closing.connection.websocket_gone(true);
     closing.connection.send(b"41\x1e");
     assert_eq!(closing.outputs(), []);
 }
