@@ -135,10 +135,14 @@ fn every_setting_ends_exactly_where_its_range_does() {
         let mut refused = vec![Value::Null, json!({}), json!([{}]), json!([[]]), json!(1.5), json!(-1), json!("a b")];
         if !item["min"].is_null() {
             let (low, high) = (number(&item["min"]), number(&item["max"]));
-            refused.extend([json!(low - 1), json!(high + 1), json!((high + 1).to_string()), json!(true), json!("x")]);
-            refused.push(json!(u64::MAX));
+            // A bare number is seconds, where it is a span.
+            let (unit, is_span) = if item["min"].is_string() { (1_000, true) } else { (1, false) };
+            let written = |value: i64| if is_span { json!(format!("{value}ms")) } else { json!(value) };
+            let beyond = high / unit + 1;
+            refused.extend([written(low - 1), written(high + 1), json!(beyond), json!(beyond.to_string())]);
+            refused.extend([json!(true), json!("x"), json!(u64::MAX)]);
             for end in [low, high] {
-                let taken = ok(&santral.set(key, &json!(end)));
+                let taken = ok(&santral.set(key, &written(end)));
                 assert_eq!(number(&taken["value"]), end, "{key}: {taken}");
             }
             ranges += 1;
@@ -159,15 +163,16 @@ fn every_setting_ends_exactly_where_its_range_does() {
     assert_eq!(ok(&santral.get("/api/settings"))["settings"], list["settings"], "all is as it was");
 }
 
-/// A number, or the seconds of a span.
+/// A number, or the milliseconds of a span.
 fn number(value: &Value) -> i64 {
     let Some(text) = value.as_str() else { return value.as_i64().expect("a number") };
-    let (digits, unit) = text.split_at(text.len() - 1);
-    let unit = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => 24 * 60 * 60,
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    let unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60 * 1_000,
+        "h" => 60 * 60 * 1_000,
+        "d" => 24 * 60 * 60 * 1_000,
         _ => panic!("{text} is no span"),
     };
     digits.parse::<i64>().expect("a span has a number") * unit

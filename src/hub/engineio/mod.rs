@@ -9,6 +9,7 @@ mod inbox;
 mod link;
 mod questions;
 mod sid;
+mod sockets;
 mod table;
 mod uplink;
 

@@ -40,9 +40,25 @@ pub async fn open(local: &LocalShard, principal: &Principal, peer: &Peer, order:
         let missed_to = Some(local.with(|shard, _| shard.head().offset));
         return Ok(Joined { session: attached.session, slot, id, pid, missed_to });
     }
+    catch_up(local).await;
     let (attached, id, pid) = begin(local, principal, peer, &order);
     Ok(Joined { session: attached.session, slot, id, pid, missed_to: None })
 }
+
+/// Lets this thread's shard take what is committed: what was acknowledged before a client came is old to it.
+async fn catch_up(local: &LocalShard) {
+    let committed = local.hub().committed();
+    for _ in 0..CATCH_UP_TURNS_MAX {
+        if local.with(|shard, _| shard.head().offset >= committed) {
+            return;
+        }
+        actix_rt::task::yield_now().await;
+    }
+}
+
+/// Turns that other tasks of the thread get for it: the entries are in the shard's mailbox already, or a
+/// moment from it.
+const CATCH_UP_TURNS_MAX: usize = 64;
 
 type Opened = (Attached, ConnectionId, Option<String>);
 
