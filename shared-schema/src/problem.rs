@@ -121,7 +121,7 @@ problem_codes! {
     /// The message or the body is too large.
     TooLarge = 413, "Too large", "Send less; the bound stands in `detail`.";
     /// The body is not of a media type that the operation takes.
-    UnsupportedMediaType = 415, "Unsupported media type", "Send the body with Content-Type: application/json.";
+    UnsupportedMediaType = 415, "Unsupported media type", "Send the body with Content-Type: application/json, or what `detail` names.";
     /// The idempotency key was used with another request.
     IdempotencyKeyReused = 422, "Idempotency key reused", "Use a new key for a new message; repeat a request only unchanged.";
     /// A session follows as much as it may.

@@ -132,6 +132,21 @@ pub struct Answers {
     pub missing: u32,
 }
 
+/// What came of what a Socket.IO emitter wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Emitted {
+    /// The position of the event, if it was one and is stored.
+    #[schema(required, value_type = Option<grammar::Position>)]
+    pub id: Option<String>,
+    /// Sessions on this node that the event went to, if it was one.
+    #[schema(required)]
+    pub receivers: Option<u32>,
+    /// Sessions that were moved or ended, if that was wanted.
+    #[schema(required)]
+    pub matched: Option<usize>,
+}
+
 /// What an acknowledgement promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -25,6 +25,7 @@ use crate::hub::{Hub, HubOptions, LogStart};
 use crate::ports::accounts::AccountStore;
 use crate::ports::store::StoreError;
 use crate::service::accounts::{Accounts, AccountsError};
+use crate::service::emitter::listen;
 use crate::service::event_log::new_event;
 use crate::service::{rights, stats};
 use crate::store::{self, OpenError, Opened, StoreOptions};
@@ -94,7 +95,9 @@ pub fn serve(live: &Arc<LiveConfig>) -> Result<(), ServeError> {
         let serving = actix_rt::spawn(server);
         let sampling = actix_rt::spawn(stats::run(Arc::clone(&hub), stats_sources(&assembly)));
         let watching = actix_rt::spawn(watch_rights(Arc::clone(&hub), assembly.watcher()));
+        let hearing = hear_emitters(&config, &hub, &assembly).await?;
         signals.wait().await;
+        drop(hearing);
         recorders.events.record(new_event(EventType::ServerStopping, "the server was asked to stop".to_owned()));
         recorders.events.end_followers();
         let drain_window = live.load().drain_window;
@@ -160,6 +163,24 @@ fn watch_for_admin(accounts: Arc<Accounts>, store: Arc<dyn AccountStore>) -> std
         }
     };
     std::thread::Builder::new().name("setup".to_owned()).spawn(watch).map(drop)
+}
+
+/// Listens to Socket.IO emitters that speak through the database, if the operator wants that.
+async fn hear_emitters(
+    config: &Config,
+    hub: &Arc<Hub>,
+    assembly: &Assembly,
+) -> Result<Option<listen::Listener>, std::io::Error> {
+    let namespaces = &config.socketio_emitter_namespaces;
+    if namespaces.is_empty() {
+        return Ok(None);
+    }
+    let board = store::notices(&store_options(config), listen::channels(namespaces)).map_err(std::io::Error::other)?;
+    let Some(board) = board else {
+        log::warn!("socketio_emitter_namespaces has no effect: only PostgreSQL passes on what emitters say");
+        return Ok(None);
+    };
+    listen::start(board, hub, Arc::clone(&assembly.services.operator)).await.map(Some)
 }
 
 fn store_options(config: &Config) -> StoreOptions {

@@ -253,6 +253,10 @@ keys! {
     /// Folder `dist` of the npm package `socket.io-client`, for pages that load the client from the server.
     start socketio_client_dir: Option<PathBuf> = Optional(FilePath), Default::Text("");
 
+    /// Namespaces in which `@socket.io/postgres-emitter` is heard, where the database is PostgreSQL; none by default.
+    /// Whoever may connect to the database may then publish, move and disconnect without further right.
+    start socketio_emitter_namespaces: Vec<Namespace> = ListOf { item: NamespaceName, min: 0 }, Default::Text("");
+
     /// Longest silence on a stream before a ping is sent.
     /// Streams that are open keep to what they were told, unless it becomes shorter.
     live heartbeat: Duration = Span { min: Duration::from_secs(1), max: limits::HEARTBEAT_MAX },

@@ -25,8 +25,23 @@ pub async fn read_json_text(
     payload: web::Payload,
     bytes_max: usize,
 ) -> Result<BodyText, ApiError> {
-    if !is_json(request) {
-        return Err(ApiError::UnsupportedMediaType);
+    let bytes = read_bytes(request, payload, &["application/json"], bytes_max).await?;
+    let text = String::from_utf8(bytes.into()).map_err(|_| ApiError::InvalidJson("it is not UTF-8".to_owned()))?;
+    Ok(BodyText(text))
+}
+
+/// Reads a whole body of one of these media types.
+///
+/// # Errors
+/// [`ApiError`] for another media type, a body over `bytes_max`, a slow one, and a broken one.
+pub async fn read_bytes(
+    request: &HttpRequest,
+    payload: web::Payload,
+    media_types: &'static [&'static str],
+    bytes_max: usize,
+) -> Result<Bytes, ApiError> {
+    if !is_one_of(request, media_types) {
+        return Err(ApiError::UnsupportedMediaType(media_types));
     }
     read_text(request, payload, bytes_max).await
 }
@@ -42,18 +57,16 @@ pub async fn read_text(request: &HttpRequest, payload: web::Payload, bytes_max: 
     }
     let mut body = pin!(collect(payload, bytes_max));
     // A small body has come with its head, and then needs no timer.
-    let bytes = match futures_util::poll!(body.as_mut()) {
-        Poll::Ready(bytes) => bytes?,
+    match futures_util::poll!(body.as_mut()) {
+        Poll::Ready(bytes) => bytes,
         Poll::Pending => {
             let ticket = request.conn_data::<Ticket>().cloned().unwrap_or_default();
             ticket.set_waiting(true);
             let read = actix_rt::time::timeout(BODY_DEADLINE, body).await;
             ticket.set_waiting(false);
-            read.map_err(|_| ApiError::BodyTimeout)??
+            read.map_err(|_| ApiError::BodyTimeout)?
         }
-    };
-    let text = String::from_utf8(bytes.into()).map_err(|_| ApiError::InvalidJson("it is not UTF-8".to_owned()))?;
-    Ok(BodyText(text))
+    }
 }
 
 /// Reads a JSON body that must be an object.
@@ -163,10 +176,10 @@ async fn collect(mut payload: web::Payload, bytes_max: usize) -> Result<Bytes, A
 }
 
 /// A browser sends this type across origins only after asking, so no foreign page can post by form.
-fn is_json(request: &HttpRequest) -> bool {
+fn is_one_of(request: &HttpRequest, media_types: &[&str]) -> bool {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
+    media_types.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod client;
 pub mod connections;
 pub mod docs;
 pub mod edge;
+pub mod emitter;
 pub mod events;
 pub mod health;
 pub mod logs;
@@ -71,6 +72,7 @@ fn table() -> Vec<Operation> {
         read("/health/ready", Public, health::ready),
         vec![operation(Method::POST, "/api/broadcast", Publish, broadcast::post)],
         vec![operation(Method::POST, "/api/publish", Publish, publish::post)],
+        vec![operation(Method::POST, "/api/socketio/emitter", Publish, emitter::post)],
         vec![operation(Method::GET, "/api/events", Listen, events::get)],
         vec![operation(Method::POST, "/api/events", Listen, events::post)],
         vec![operation(Method::GET, "/api/v1/ws", Listen, websocket::get)],

@@ -20,8 +20,8 @@ use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Response, ResponseBui
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    api_keys, auth, broadcast, channels, connections, events as streams, health, logs, poll, publish, query, sessions,
-    settings, stats, tickets, users, websocket,
+    api_keys, auth, broadcast, channels, connections, emitter, events as streams, health, logs, poll, publish, query,
+    sessions, settings, stats, tickets, users, websocket,
 };
 
 /// The description, made once.
@@ -38,6 +38,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
     paths(
         broadcast::post,
         publish::post,
+        emitter::post,
         streams::get,
         streams::post,
         websocket::get,

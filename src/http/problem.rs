@@ -41,8 +41,8 @@ pub enum ApiError {
     #[error("the request body is larger than {0} bytes")]
     BodyTooLarge(usize),
     /// The body is of another media type.
-    #[error("the request body is not application/json")]
-    UnsupportedMediaType,
+    #[error("the body is none of: {}", .0.join(", "))]
+    UnsupportedMediaType(&'static [&'static str]),
     /// Nobody said who they are, and the operation asks for it.
     #[error("the operation asks for a token, and the request has none")]
     Unauthorized,
@@ -101,7 +101,7 @@ impl ApiError {
             Self::InvalidQuery(_) => ProblemCode::InvalidQuery,
             Self::BodyTimeout => ProblemCode::BodyTimeout,
             Self::BodyTooLarge(_) => ProblemCode::TooLarge,
-            Self::UnsupportedMediaType => ProblemCode::UnsupportedMediaType,
+            Self::UnsupportedMediaType(_) => ProblemCode::UnsupportedMediaType,
             Self::Unauthorized => ProblemCode::Unauthorized,
             Self::InvalidToken(_) => ProblemCode::InvalidToken,
             Self::Forbidden => ProblemCode::Forbidden,

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod connections;
 pub mod event_log;
+pub mod notices;
 pub mod settings;
 pub mod store;
 pub mod survey;

@@ -176,6 +176,28 @@ pub enum Meant {
     User(String),
     /// This one.
     Connection(ConnectionId),
+    /// Members of rooms.
+    Members(Members),
+}
+
+/// Whoever is in some rooms of a namespace and in none of others. A room is a channel, or a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    /// The channel that everyone in the namespace follows.
+    pub everyone: ChannelName,
+    /// The rooms; `None` for all who are in the namespace.
+    pub any_of: Option<(Vec<ChannelName>, Vec<ConnectionId>)>,
+    /// Rooms whose members are not meant.
+    pub except: (Vec<ChannelName>, Vec<ConnectionId>),
+}
+
+impl Members {
+    fn include(&self, view: &SessionView<'_>) -> bool {
+        let is_in = |(channels, connections): &(Vec<ChannelName>, Vec<ConnectionId>)| {
+            connections.contains(&view.connection()) || channels.iter().any(|channel| view.follows(channel))
+        };
+        view.follows(&self.everyone) && self.any_of.as_ref().is_none_or(is_in) && !is_in(&self.except)
+    }
 }
 
 impl Meant {
@@ -184,6 +206,7 @@ impl Meant {
             Self::Channel(channel) => view.follows(channel),
             Self::User(user) => view.client().user.as_deref() == Some(user),
             Self::Connection(connection) => view.connection() == *connection,
+            Self::Members(members) => members.include(view),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod channels;
 pub mod commands;
 pub mod connection_records;
 pub mod connections;
+pub mod emitter;
 pub mod event_log;
 pub mod message;
 pub mod openness;

@@ -13,6 +13,7 @@
 //! | `event_logs`, `event_query` | the event log, and finding something in it |
 //! | `write_gate` | one writer at a time |
 //! | `messages`, `schema`, `text` | rows, apart from the engine's types |
+//! | `notices` | what other programs say through PostgreSQL |
 //! | `survey` | what the doctor asks |
 //! | `error` | causes, and what the rest of the server is told |
 //!
@@ -34,6 +35,7 @@ mod log_state;
 mod logins;
 mod messages;
 mod migrations;
+mod notices;
 mod options;
 mod page;
 mod pool;
@@ -54,6 +56,7 @@ use std::sync::Arc;
 use crate::ports::accounts::AccountStore;
 use crate::ports::connections::ConnectionStore;
 use crate::ports::event_log::EventStore;
+use crate::ports::notices::NoticeBoard;
 use crate::ports::settings::SettingsStore;
 use crate::ports::store::{Durability, LogReader, LogState, LogWriter};
 
@@ -156,6 +159,17 @@ pub fn open_records(options: &StoreOptions) -> Result<Records, OpenError> {
 /// [`OpenError`], with a text for the operator that shows no password.
 pub fn migrate(options: &StoreOptions) -> Result<(), OpenError> {
     migrate_at(&Location::parse(&options.url)?)
+}
+
+/// A listener to these channels of the database; `None` where the database has no such thing.
+///
+/// # Errors
+/// [`OpenError::UnknownUrl`].
+pub fn notices(options: &StoreOptions, channels: Vec<String>) -> Result<Option<Box<dyn NoticeBoard>>, OpenError> {
+    Ok(match Location::parse(&options.url)? {
+        Location::Sqlite(_) => None,
+        Location::Postgres(url) => Some(Box::new(notices::Notices::new(url, channels))),
+    })
 }
 
 fn migrate_at(location: &Location) -> Result<(), OpenError> {

@@ -14,6 +14,7 @@ mod docs;
 mod doctor;
 mod drain;
 mod edges;
+mod emitter;
 mod faults;
 mod first_steps;
 mod guesses;
