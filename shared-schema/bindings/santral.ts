@@ -82,6 +82,24 @@ export type Receipt = {
 };
 
 /**
+ * What came of what a Socket.IO emitter wanted.
+ */
+export type Emitted = {
+    /**
+     * The position of the event, if it was one and is stored.
+     */
+    id: string | null,
+    /**
+     * Sessions on this node that the event went to, if it was one.
+     */
+    receivers: number | null,
+    /**
+     * Sessions that were moved or ended, if that was wanted.
+     */
+    matched: number | null,
+};
+
+/**
  * What an acknowledgement promises.
  */
 export type ReceiptDurability = "disk" | "os" | "memory";

@@ -23,6 +23,7 @@ all_declarations! {
     publish::PublishItem,
     publish::Except,
     publish::Receipt,
+    publish::Emitted,
     publish::ReceiptDurability,
     sessions::StreamRequest,
     sessions::StreamFormat,
