@@ -471,46 +471,6 @@ pub const REQUEST_ID_BYTES_MAX: usize = 66;
 /// Attachments of one binary Socket.IO packet, as many as other servers take.
 pub const SOCKETIO_ATTACHMENTS_MAX: usize = 10;
 
-/// From a pong to the next ping of an Engine.IO connection (default of a setting): a held poll ends with
-/// it, below the limits of common proxies.
-pub const ENGINEIO_PING_INTERVAL: Duration = Duration::from_secs(25);
-
-/// From a ping to the last moment for its pong (default of a setting).
-pub const ENGINEIO_PING_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How long a WebSocket may take to take over an Engine.IO connection (default of a setting).
-pub const ENGINEIO_UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Largest request body or WebSocket message of an Engine.IO client, in bytes (default of a setting).
-pub const ENGINEIO_PAYLOAD_BYTES_MAX: u32 = 1_000_000;
-
-/// How long an Engine.IO connection may stay outside of every namespace (default of a setting).
-pub const SOCKETIO_CONNECT_TIMEOUT: Duration = Duration::from_secs(45);
-
-/// How long a poll is held that comes while a WebSocket takes over: the two may overtake each other.
-pub const ENGINEIO_UPGRADE_POLL_MAX: Duration = Duration::from_millis(100);
-
-/// How long a connection that its client closed is remembered for a poll that was under way.
-pub const ENGINEIO_TOMBSTONE: Duration = Duration::from_secs(1);
-
-/// How long a connection that the server closed waits for a poll to tell it.
-pub const ENGINEIO_CLOSING_MAX: Duration = Duration::from_secs(30);
-
-/// Bytes of messages in the answer of one poll; the last one may reach beyond.
-pub const ENGINEIO_ANSWER_BYTES_MAX: usize = 64 * 1024;
-
-/// Bytes of the server's own packets that wait for an Engine.IO client before nothing more is read from it.
-pub const ENGINEIO_OUTGOING_BYTES_MAX: usize = 64 * 1024;
-
-/// Namespaces that one Engine.IO connection joins at the same time: each is a session.
-pub const SOCKETIO_NAMESPACES_MAX: usize = 16;
-
-/// Acknowledgements that the server waits for from one client.
-pub const SOCKETIO_ASKED_MAX: usize = 64;
-
-/// Bytes of an Engine.IO client's messages that wait to be carried out before nothing more is read from it.
-pub const ENGINEIO_INBOX_BYTES_MAX: usize = 64 * 1024;
-
 /// What Socket.IO emitters said through the database and was not done yet; then the database keeps the rest.
 pub const EMITTER_ORDERS_MAX: usize = 256;
 

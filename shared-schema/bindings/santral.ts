@@ -48,6 +48,11 @@ export type PublishItem = {
      */
     namespace?: string,
     /**
+     * Asks the Socket.IO clients that it is for to acknowledge it, and waits so long for them, in milliseconds.
+     * Such a message is not stored, and stands in no batch.
+     */
+    ackTimeoutMs?: number,
+    /**
      * Idempotency key of this item.
      */
     key?: string,
@@ -1126,7 +1131,7 @@ export type EventLevel = "info" | "warn" | "error";
 /**
  * What kind of thing happened. Types are added, never renamed.
  */
-export type EventType = "connection.opened" | "connection.closed" | "connection.refused" | "connection.kicked" | "connection.moved" | "block.created" | "block.removed" | "account.created" | "account.login" | "account.login_refused" | "account.logout" | "account.refresh_reused" | "account.password_changed" | "account.changed" | "api_key.created" | "api_key.revoked" | "access.refused" | "publish.refused" | "setting.changed" | "event_log.cleared" | "event_log.lost" | "server.started" | "server.stopping";
+export type EventType = "connection.opened" | "connection.closed" | "connection.refused" | "connection.kicked" | "connection.moved" | "admin.emitted" | "block.created" | "block.removed" | "account.created" | "account.login" | "account.login_refused" | "account.logout" | "account.refresh_reused" | "account.password_changed" | "account.changed" | "api_key.created" | "api_key.revoked" | "access.refused" | "publish.refused" | "setting.changed" | "event_log.cleared" | "event_log.lost" | "server.started" | "server.stopping";
 
 /**
  * One event of the event log.

@@ -65,6 +65,8 @@ event_types! {
     Kicked = "connection.kicked", Warn;
     /// The operator made connections join or leave channels.
     Moved = "connection.moved", Info;
+    /// The operator sent an event from the Admin UI of Socket.IO.
+    Emitted = "admin.emitted", Info;
     /// Somebody was blocked for a while.
     Blocked = "block.created", Warn;
     /// A block was ended by hand.

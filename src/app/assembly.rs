@@ -20,6 +20,7 @@ use crate::service::openness::Openness;
 use crate::service::operator::{Operator, Recorder};
 use crate::service::rights;
 use crate::service::settings::{Settings, SettingsHooks};
+use crate::service::socketio::admin::{Admin, Logins};
 use crate::store::Records;
 use crate::telemetry;
 
@@ -90,9 +91,12 @@ pub fn assemble(
     let events = Arc::clone(&recorders.events);
     let recorder: Recorder = Arc::new(move |event| events.record(event));
     let revoking = Arc::clone(hub);
+    let admin_logins = Arc::<Logins>::default();
+    let logins = Arc::clone(&admin_logins);
     let hooks = Hooks {
         on_event: Arc::clone(&recorder),
         on_revoked: Arc::new(move |revoked| {
+            logins.forget(&revoked);
             let hub = Arc::clone(&revoking);
             // Use cases run on the threads of the workers, where this is driven.
             actix_rt::spawn(async move { rights::end_revoked(&hub, revoked).await });
@@ -111,10 +115,13 @@ pub fn assemble(
         live: Arc::clone(live),
         recorder: Arc::clone(&recorder),
     };
+    let operator = Arc::new(Operator { hub: Arc::clone(hub), blocks, recorder });
+    let admin_ui = Admin::new(Arc::clone(&operator), Arc::clone(&accounts), admin_logins, recorders.news.clone());
     let services = Services {
         edge: Arc::clone(&edge),
         gate: Arc::new(gate),
-        operator: Arc::new(Operator { hub: Arc::clone(hub), blocks, recorder }),
+        admin_ui: Arc::new(admin_ui),
+        operator,
         settings,
         accounts: Arc::clone(&accounts),
         events: Arc::clone(&recorders.events),

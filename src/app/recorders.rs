@@ -1,4 +1,4 @@
-//! What is written behind: the event log and the record of connections.
+//! What is written behind, the event log and the record of connections, and who hears of connections beside.
 
 use std::io;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use santral_schema::event_log::EventType;
 use santral_schema::reason::DisconnectReason;
 
 use crate::config::Config;
+use crate::hub::news::NewsFeed;
 use crate::hub::{ConnectionNews, ConnectionObserver, Hub};
 use crate::ports::connections::{ConnectionEnd, ConnectionStart};
 use crate::ports::event_log::NewEvent;
@@ -26,6 +27,8 @@ const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Recorders {
     /// The event log.
     pub events: Arc<EventLog>,
+    /// What is told of connections, for whoever listens at the moment.
+    pub news: NewsFeed,
     connections: Arc<ConnectionRecorder>,
     node: Arc<str>,
 }
@@ -37,6 +40,7 @@ impl Recorders {
     /// When the system has no thread to give.
     pub fn start(records: &Records, config: &Config) -> io::Result<Self> {
         Ok(Self {
+            news: NewsFeed::default(),
             events: EventLog::start(records.events(), event_retention(config))?,
             connections: ConnectionRecorder::start(records.connections(), &config.node, connection_retention(config))?,
             node: config.node.as_str().into(),
@@ -49,13 +53,16 @@ impl Recorders {
         self.connections.set_retention(connection_retention(config));
     }
 
-    /// Hears of every connection.
+    /// Hears of every connection, and passes it on to whoever listens to the feed.
     #[must_use]
     pub fn observer(&self) -> ConnectionObserver {
         let recorders = self.clone();
-        Box::new(move |news| match news {
-            ConnectionNews::Started(connection, client) => recorders.started(connection, &client),
-            ConnectionNews::Ended(connection, client, reason) => recorders.ended(connection, &client, reason),
+        Box::new(move |news| {
+            recorders.news.tell(&news);
+            match news {
+                ConnectionNews::Started(connection, client) => recorders.started(connection, &client),
+                ConnectionNews::Ended(connection, client, reason) => recorders.ended(connection, &client, reason),
+            }
         })
     }
 

@@ -25,7 +25,7 @@ use super::optional::{FilePath, Line, Optional, SigningSecret};
 use super::origins::OriginPattern;
 use super::resolve::Resolver;
 use super::secret::Secret;
-use super::{ForwardedHeader, LogFormat, OpenMode, Registration, Transport, UnknownEvent};
+use super::{AdminUi, ForwardedHeader, LogFormat, OpenMode, Registration, Transport, UnknownEvent};
 use crate::ports::store::Durability;
 
 macro_rules! keys {
@@ -249,6 +249,15 @@ keys! {
 
     /// Namespaces that Socket.IO clients may join.
     live socketio_namespaces: Vec<Namespace> = ListOf { item: NamespaceName, min: 1 }, Default::Text("/");
+
+    /// What the Admin UI of Socket.IO is shown in the namespace `/admin`, to operators only.
+    /// `development` shows each connection as long as they are few, `production` figures only, `off` nothing.
+    live socketio_admin: AdminUi = Choice(&[
+            ("development", AdminUi::Development),
+            ("production", AdminUi::Production),
+            ("off", AdminUi::Off),
+        ]),
+        Default::Text("development");
 
     /// Folder `dist` of the npm package `socket.io-client`, for pages that load the client from the server.
     start socketio_client_dir: Option<PathBuf> = Optional(FilePath), Default::Text("");

@@ -99,6 +99,17 @@ impl Transport {
     }
 }
 
+/// What the Admin UI of Socket.IO is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminUi {
+    /// Nothing: there is no such namespace.
+    Off,
+    /// Figures of all connections together.
+    Production,
+    /// Each connection, too.
+    Development,
+}
+
 /// What becomes of an event of a Socket.IO client that is no command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownEvent {

@@ -26,6 +26,18 @@ pub async fn read_json_text(
     bytes_max: usize,
 ) -> Result<BodyText, ApiError> {
     let bytes = read_bytes(request, payload, &["application/json"], bytes_max).await?;
+    text_of(bytes)
+}
+
+/// Reads a whole body as text, of whatever type.
+///
+/// # Errors
+/// See [`read_json_text`].
+pub async fn read_text(request: &HttpRequest, payload: web::Payload, bytes_max: usize) -> Result<BodyText, ApiError> {
+    text_of(read_whole(request, payload, bytes_max).await?)
+}
+
+fn text_of(bytes: Bytes) -> Result<BodyText, ApiError> {
     let text = String::from_utf8(bytes.into()).map_err(|_| ApiError::InvalidJson("it is not UTF-8".to_owned()))?;
     Ok(BodyText(text))
 }
@@ -43,14 +55,10 @@ pub async fn read_bytes(
     if !is_one_of(request, media_types) {
         return Err(ApiError::UnsupportedMediaType(media_types));
     }
-    read_text(request, payload, bytes_max).await
+    read_whole(request, payload, bytes_max).await
 }
 
-/// Reads a whole body as text, of whatever type.
-///
-/// # Errors
-/// See [`read_json_text`].
-pub async fn read_text(request: &HttpRequest, payload: web::Payload, bytes_max: usize) -> Result<BodyText, ApiError> {
+async fn read_whole(request: &HttpRequest, payload: web::Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > bytes_max) {
         return Err(ApiError::BodyTooLarge(bytes_max));

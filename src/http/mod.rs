@@ -44,6 +44,7 @@ use crate::service::accounts::Accounts;
 use crate::service::event_log::EventLog;
 use crate::service::operator::Operator;
 use crate::service::settings::Settings;
+use crate::service::socketio::admin::Admin;
 use access::{Access, Gate};
 use edge::Edge;
 use problem::ApiError;
@@ -143,6 +144,8 @@ pub struct Services {
     pub gate: Arc<Gate>,
     /// Steering connections.
     pub operator: Arc<Operator>,
+    /// The namespace of the Admin UI of Socket.IO.
+    pub admin_ui: Arc<Admin>,
     /// Settings.
     pub settings: Arc<Settings>,
     /// Accounts, API keys and tickets.
@@ -158,6 +161,7 @@ pub fn configure(config: &mut web::ServiceConfig, shard: &LocalShard, services: 
         .app_data(web::Data::from(Arc::clone(&services.edge)))
         .app_data(web::Data::from(Arc::clone(&services.gate)))
         .app_data(web::Data::from(Arc::clone(&services.operator)))
+        .app_data(web::Data::from(Arc::clone(&services.admin_ui)))
         .app_data(web::Data::from(Arc::clone(&services.settings)))
         .app_data(web::Data::from(Arc::clone(&services.accounts)))
         .app_data(web::Data::from(Arc::clone(&services.events)));

@@ -116,6 +116,19 @@ impl LinkTable {
         self.links.insert(key, Link::SocketIo(engine));
     }
 
+    /// The Engine.IO connection of a session, if it is on one.
+    pub(crate) fn engine_of(&self, key: SessionKey) -> Option<EngineKey> {
+        match self.links.get(key) {
+            Some(&Link::SocketIo(engine)) => Some(engine),
+            Some(Link::WebSocket(_) | Link::Poll(_) | Link::Socket { .. } | Link::Body { .. }) | None => None,
+        }
+    }
+
+    /// Whether a session is served by polls of its own.
+    pub(crate) fn is_polled(&self, key: SessionKey) -> bool {
+        matches!(self.links.get(key), Some(Link::Poll(_)))
+    }
+
     /// Takes over a socket whose response head is on its way.
     pub(crate) fn add_socket(
         &mut self,

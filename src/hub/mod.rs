@@ -14,6 +14,7 @@ pub mod engineio;
 mod farewell;
 mod framed_socket;
 pub mod links;
+pub mod news;
 pub mod poll;
 pub mod shard_thread;
 
@@ -236,6 +237,15 @@ impl Hub {
         });
         self.mailboxes.get(shard)?.send(Mail::Local(call)).await.ok()?;
         answered.await.ok()
+    }
+
+    /// Does the same on the thread of every shard and returns their answers.
+    pub async fn call_local_all<T: Send + 'static>(
+        &self,
+        work: impl Fn(&LocalShard) -> T + Clone + Send + 'static,
+    ) -> Vec<T> {
+        let calls = (0..self.mailboxes.len()).map(|shard| self.call_local(shard, work.clone()));
+        futures_util::future::join_all(calls).await.into_iter().flatten().collect()
     }
 
     /// Has something done on the thread of one shard without waiting for it. A shard whose mailbox is full, or

@@ -6,6 +6,7 @@
 
 mod dialogue;
 mod engines;
+mod sightings;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -36,6 +37,7 @@ use super::{ConnectionNews, Hub, Mail, StreamSlot};
 use crate::ports::store::PageQuery;
 
 pub(crate) use dialogue::WebSocketOpening;
+pub use sightings::{Sighting, Sightings};
 
 /// Mails that are taken before sessions are served again.
 const MAILS_AT_ONCE: usize = 256;

@@ -4,6 +4,9 @@
 //! misunderstands the protocol fails there. Where the two differ on purpose, the row holds both
 //! answers and says why.
 
+mod admin;
+mod admin_page;
+mod admin_ui;
 mod admission;
 mod binary;
 mod clauses;

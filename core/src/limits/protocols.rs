@@ -59,3 +59,29 @@ pub const ASK_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 /// Acknowledgements of one message that wait to be taken up; more are counted as missing.
 pub const ASKED_CLIENTS_MAX: usize = 16 * 1024;
+
+/// Admin UIs of Socket.IO that are connected at the same time: each looks at all connections.
+pub const ADMIN_UIS_MAX: usize = 16;
+
+/// Most connections of a node that an Admin UI is shown one by one; beyond that it is shown figures only. A page
+/// that holds more is slow, and the list is sent as one message.
+pub const ADMIN_SOCKETS_MAX: usize = 1_000;
+
+/// Rooms of one connection that an Admin UI is shown.
+pub const ADMIN_ROOMS_MAX: usize = 50;
+
+/// From one look at all connections to the next, for an Admin UI that shows them: what happens between is told
+/// together.
+pub const ADMIN_LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// From one `server_stats` to the next; an Admin UI takes a server for dead after 10 s without.
+pub const ADMIN_STATS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long an Admin UI may come back without a password.
+pub const ADMIN_LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Logins of Admin UIs that are remembered; the oldest goes first.
+pub const ADMIN_LOGINS_MAX: usize = 256;
+
+/// Beginnings and ends of connections that an Admin UI may be behind before it looks at all of them anew.
+pub const CONNECTION_NEWS_MAX: usize = 1_024;

@@ -88,7 +88,16 @@ pub fn check_cookies(headers: &HeaderMap, rules: &OriginRules) -> Result<(), Api
 /// Letters of a foreign origin that a problem shows.
 const SHOWN_MAX: usize = 200;
 
-/// The CORS middleware (WHATWG Fetch, section 3.3). Never with credentials, and an origin is
+/// Lets a page of an origin that the operator named read an answer to a request with cookies. They prove
+/// nothing here, but browsers keep such an answer from the page without this header.
+pub fn allow_credentials(request: &HeaderMap, rules: &OriginRules, answer: &mut HeaderMap) {
+    let origin = request.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    if origin.is_some_and(|origin| rules.names(origin)) {
+        answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, header::HeaderValue::from_static("true"));
+    }
+}
+
+/// The CORS middleware (WHATWG Fetch, section 3.3). Without credentials ([`allow_credentials`]), and an origin is
 /// named back only when the list has it, which is read anew at each request.
 pub fn cors(edge: &Arc<Edge>) -> Cors {
     let edge = Arc::clone(edge);

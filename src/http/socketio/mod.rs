@@ -3,6 +3,7 @@
 //! What is answered here is part of a protocol of others, errors included: they are JSON of two fields,
 //! not problem documents.
 
+mod admin;
 mod admission;
 pub mod client_files;
 mod gzip;
@@ -21,14 +22,16 @@ use santral_core::limits::WEBSOCKET_FRAGMENTS_MAX;
 use santral_core::websocket::Rules;
 
 use super::access::Gate;
-use super::edge::Edge;
-use super::peer;
+use super::edge::{Edge, origins};
 use super::problem::ApiError;
+use super::{client, peer};
 use crate::config::{Config, Transport};
 use crate::hub::Hub;
 use crate::hub::engineio::{Opening, Sid};
 use crate::hub::shard_thread::LocalShard;
+use crate::service::socketio::admin::Admin;
 use crate::service::streams;
+use admin::Desk;
 use admission::{Query, Refused, Wanted};
 use uplink::Uplink;
 
@@ -40,6 +43,7 @@ struct Engine {
     shard: web::Data<LocalShard>,
     gate: web::Data<Gate>,
     edge: web::Data<Edge>,
+    admin_ui: web::Data<Admin>,
 }
 
 /// Every request of Engine.IO.
@@ -49,15 +53,19 @@ pub async fn any(
     shard: web::Data<LocalShard>,
     gate: web::Data<Gate>,
     edge: web::Data<Edge>,
+    admin_ui: web::Data<Admin>,
 ) -> HttpResponse {
-    let engine = Engine { shard, gate, edge };
-    match engine.serve(&request, payload).await {
+    let engine = Engine { shard, gate, edge, admin_ui };
+    let mut response = match engine.serve(&request, payload).await {
         Ok(response) => response,
         Err(refused) => {
             refused.log(&request);
             refused.to_response()
         }
-    }
+    };
+    // Clients of Socket.IO send cookies along where a page wants it, for proxies that tell sessions by them.
+    origins::allow_credentials(request.headers(), &engine.edge.options().cors_origins, response.headers_mut());
+    response
 }
 
 impl Engine {
@@ -130,7 +138,8 @@ impl Engine {
             ping_timeout: config.socketio_ping_timeout,
             upgrade_timeout: config.socketio_upgrade_timeout,
         };
-        let uplink = Uplink::new(Arc::clone(&self.gate), Arc::clone(&self.edge), peer, principal);
+        let desk = Desk::new(Arc::clone(&self.admin_ui), client::caller(request));
+        let uplink = Uplink::new(Arc::clone(&self.gate), Arc::clone(&self.edge), desk, peer, principal);
         let join_by = self.shard.hub().now() + config.socketio_connect_timeout;
         Ok(Opening { uplink: Rc::new(uplink), slot, timing, join_by, rules })
     }

@@ -12,6 +12,7 @@ use santral_core::namespace::Namespace;
 use santral_core::session::SessionKey;
 use santral_core::socketio::{self as wire, Args};
 
+use super::admin::Desk;
 use crate::auth::Principal;
 use crate::http::access::{Access, Gate};
 use crate::http::edge::{Edge, rate_limit};
@@ -19,6 +20,7 @@ use crate::http::problem::ApiError;
 use crate::hub::Hub;
 use crate::hub::engineio::{Joined, NotJoined, SocketEvent, SocketUplink};
 use crate::hub::shard_thread::LocalShard;
+use crate::service::socketio::admin::Admin;
 use crate::service::socketio::{self, Answer, Auth, Order, Pid, Socket};
 use crate::service::{Peer, Refusal};
 
@@ -26,6 +28,7 @@ use crate::service::{Peer, Refusal};
 pub(super) struct Uplink {
     gate: Arc<Gate>,
     edge: Arc<Edge>,
+    desk: Desk,
     peer: Peer,
     /// Who opened the connection, for sockets that bring no token of their own.
     opener: Arc<Principal>,
@@ -33,8 +36,8 @@ pub(super) struct Uplink {
 }
 
 impl Uplink {
-    pub(super) fn new(gate: Arc<Gate>, edge: Arc<Edge>, peer: Peer, opener: Principal) -> Self {
-        Self { gate, edge, peer, opener: Arc::new(opener), sockets: RefCell::default() }
+    pub(super) fn new(gate: Arc<Gate>, edge: Arc<Edge>, desk: Desk, peer: Peer, opener: Principal) -> Self {
+        Self { gate, edge, desk, peer, opener: Arc::new(opener), sockets: RefCell::default() }
     }
 
     async fn let_join(&self, local: &LocalShard, name: &wire::Namespace, auth: Auth) -> Result<Joined, NotJoined> {
@@ -89,20 +92,34 @@ impl SocketUplink for Uplink {
         namespace: wire::Namespace,
         auth: Option<String>,
     ) -> LocalBoxFuture<'static, Result<Joined, NotJoined>> {
-        async move { self.let_join(&local, &namespace, Auth::read(auth.as_deref())).await }.boxed_local()
+        async move {
+            let auth = auth.as_deref();
+            if Admin::is_at(namespace.as_str(), &local.hub().config.load()) {
+                return self.desk.let_join(&local, &self.gate, &self.peer, &self.opener, auth).await;
+            }
+            self.let_join(&local, &namespace, Auth::read(auth)).await
+        }
+        .boxed_local()
     }
 
     fn event(self: Rc<Self>, local: LocalShard, event: SocketEvent) -> LocalBoxFuture<'static, Args> {
-        async move { self.answer(&local, event).await.into_args() }.boxed_local()
+        async move {
+            if let Some(answer) = self.desk.answer(&local, &event).await {
+                return answer.into_args();
+            }
+            self.answer(&local, event).await.into_args()
+        }
+        .boxed_local()
     }
 
     fn left(&self, session: SessionKey) {
         self.sockets.borrow_mut().remove(session);
+        self.desk.left(session);
     }
 }
 
 /// What a client's `connect_error` says: one word for programs, and more in `data`.
-fn not_joined(error: &ApiError) -> NotJoined {
+pub(super) fn not_joined(error: &ApiError) -> NotJoined {
     let code = error.code();
     let message = match code.status() {
         401 => "unauthorized",

@@ -8,12 +8,14 @@
 mod inbox;
 mod link;
 mod questions;
+mod shown;
 mod sid;
 mod sockets;
 mod table;
 mod uplink;
 
 pub use questions::{Question, Questions};
+pub use shown::{EngineTally, ShownEngine};
 pub use sid::Sid;
 pub(crate) use table::{EngineKey, EngineTable, Opening, Posted};
 pub use uplink::{Joined, NotJoined, SocketEvent, SocketUplink};

@@ -3,6 +3,7 @@
 //! A socket is a session; a room is a channel of the socket's namespace. The events of clients become the
 //! use cases of all other transports here, and what those refuse becomes an answer.
 
+pub mod admin;
 mod answer;
 mod ask;
 mod auth;

@@ -60,6 +60,24 @@ async fn catch_up(local: &LocalShard) {
 /// moment from it.
 const CATCH_UP_TURNS_MAX: usize = 64;
 
+/// Admits a session that follows nothing: what its socket hears does not come from the log.
+///
+/// # Errors
+/// See `streams::admit`.
+pub(super) fn open_apart(local: &LocalShard, principal: &Principal, peer: &Peer) -> Result<Joined, Refusal> {
+    let slot = admit(local.hub(), Transport::SocketIo, principal, peer)?;
+    let start = Start {
+        token: new_session_token(),
+        id: new_connection_id(),
+        selectors: Vec::new(),
+        restored: Vec::new(),
+        resume: None,
+    };
+    let id = start.id;
+    let session = attach(local, principal, peer, false, start, None).session;
+    Ok(Joined { session, slot, id, pid: None, missed_to: None })
+}
+
 type Opened = (Attached, ConnectionId, Option<String>);
 
 /// A new session, at the head of the log.
