@@ -22,6 +22,7 @@ macro_rules! all_declarations {
 all_declarations! {
     publish::PublishItem,
     publish::Except,
+    publish::Answers,
     publish::Receipt,
     publish::Emitted,
     publish::ReceiptDurability,
