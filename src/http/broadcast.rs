@@ -84,7 +84,7 @@ pub async fn post(
     let message = Message::parse(query.into_item(body.parse()?), hub.config.load().message_bytes_max)?;
     let key = idempotency_key(&request)?;
     if let Some(timeout) = ack_timeout {
-        return ask(&shard, &caller, &message, timeout, key).await;
+        return ask(&request, &shard, &caller, &message, timeout, key).await;
     }
     let mut receipts = publish::publish(&shard, &caller, &caller.sender(), vec![message], key).await?;
     Ok(HttpResponse::Ok().json(receipts.pop()))

@@ -22,6 +22,7 @@ use crate::hub::shard_thread::LocalShard;
 use crate::service::Refusal;
 use crate::service::polls::{self, Poll};
 use crate::service::streams::{self, StreamOrder};
+use crate::transport::detach::hold_answer;
 
 /// Where sessions are polled.
 pub const PATH: &str = "/api/poll";
@@ -100,6 +101,7 @@ pub async fn get(
     }
     let token = query.session.as_deref().map(SessionToken::parse).transpose().map_err(Refusal::Session)?;
     if let (Some(token), Some(position)) = (&token, &query.last_event_id) {
+        hold_answer(&request, wait);
         match polls::wait(&shard, &caller, token, position, wait).await? {
             Poll::Answered(lines) => return Ok(answer(&lines, position, token)),
             Poll::MustBegin => (),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use santral_core::limits::{BATCH_ITEMS_MAX, PUBLISH_BODY_BYTES_MAX};
+use santral_core::limits::{ASK_TIMEOUT_MAX, BATCH_ITEMS_MAX, PUBLISH_BODY_BYTES_MAX};
 use santral_schema::grammar;
 use santral_schema::publish::{Answers, PublishItem, Receipt};
 use serde_json::value::RawValue;
@@ -19,6 +19,7 @@ use crate::service::Refusal;
 use crate::service::message::Message;
 use crate::service::publish;
 use crate::service::socketio;
+use crate::transport::detach::hold_answer;
 
 /// One message, or a batch of 1 to 1,000. Stands for the body in the description of the API.
 #[derive(ToSchema)]
@@ -81,7 +82,7 @@ pub async fn post(
     let messages: Vec<_> = items.into_iter().map(|item| Message::parse(item, bytes_max)).collect::<Result<_, _>>()?;
     let key = idempotency_key(&request)?;
     if let (Some(timeout), [message]) = (ack_timeout, &messages[..]) {
-        return ask(&shard, &caller, message, timeout, key).await;
+        return ask(&request, &shard, &caller, message, timeout, key).await;
     }
     let mut receipts = publish::publish(&shard, &caller, &caller.sender(), messages, key).await?;
     let answer = if is_batch { HttpResponse::Ok().json(receipts) } else { HttpResponse::Ok().json(receipts.pop()) };
@@ -93,6 +94,7 @@ pub async fn post(
 /// # Errors
 /// See [`socketio::ask`].
 pub async fn ask(
+    request: &HttpRequest,
     shard: &LocalShard,
     caller: &Principal,
     message: &Message,
@@ -103,6 +105,8 @@ pub async fn ask(
         return Err(Refusal::IdempotencyKey("an idempotency key goes only with a message that is stored").into());
     }
     let timeout = Duration::from_millis(timeout_ms.into());
+    // Longer ones are refused.
+    hold_answer(request, timeout.min(ASK_TIMEOUT_MAX));
     Ok(HttpResponse::Ok().json(socketio::ask(shard, caller, message, timeout).await?))
 }
 

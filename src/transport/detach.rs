@@ -10,8 +10,10 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use actix_rt::net::TcpStream;
+use actix_web::HttpRequest;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
@@ -30,6 +32,8 @@ struct Pending {
     handover: RefCell<Option<Handover>>,
     /// Whether another request came behind the one for a stream.
     held: Cell<bool>,
+    /// How long the handler of the request in hand may hold its answer on purpose.
+    held_for: Cell<Duration>,
     /// The connection's place among the plain ones.
     member: Option<Rc<Member>>,
 }
@@ -38,6 +42,11 @@ impl Ticket {
     /// Sends the socket to a session's shard once the response in hand is flushed.
     pub(crate) fn hand_over(&self, handover: Handover) {
         *self.0.handover.borrow_mut() = Some(handover);
+    }
+
+    /// See [`hold_answer`].
+    fn hold_answer(&self, at_most: Duration) {
+        self.0.held_for.set(at_most);
     }
 
     /// Notes that the server waits for the rest of a request, or no longer does.
@@ -57,6 +66,14 @@ impl Ticket {
 
     fn is_upgrade(&self) -> bool {
         self.0.handover.borrow().as_ref().is_some_and(|handover| handover.is_upgrade)
+    }
+}
+
+/// Lets the answer to a request take so much longer than others may, as that to a long poll does. Without
+/// it the connection is taken for one that is held up, and is cut.
+pub(crate) fn hold_answer(request: &HttpRequest, at_most: Duration) {
+    if let Some(ticket) = request.conn_data::<Ticket>() {
+        ticket.hold_answer(at_most);
     }
 }
 
@@ -169,7 +186,10 @@ impl DetachableStream {
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Ready(Ok(bytes)) if *bytes > 0 => self.patience.on_output(*bytes),
+            Poll::Ready(Ok(bytes)) if *bytes > 0 => {
+                self.ticket.hold_answer(Duration::ZERO);
+                self.patience.on_output(*bytes);
+            }
             Poll::Ready(_) => (),
             Poll::Pending => {
                 self.patience.on_full();
@@ -184,7 +204,7 @@ impl DetachableStream {
     /// Whether the connection has had its time, or must make room for others.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         let must_go = self.ticket.0.member.as_ref().is_some_and(|member| member.poll_ended(context));
-        must_go || self.patience.poll_end(context).is_ready()
+        must_go || self.patience.poll_end(context, self.ticket.0.held_for.get()).is_ready()
     }
 
     fn poll_stream<T>(

@@ -52,9 +52,9 @@ impl Patience {
         self.stalled_until = None;
     }
 
-    /// Ready when a deadline has passed.
-    pub(super) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let answer = self.asked_at.map(|asked_at| asked_at + REQUEST_DEADLINE);
+    /// Ready when a deadline has passed; `held_for` is how much longer the answer may be held on purpose.
+    pub(super) fn poll_end(&mut self, context: &mut Context<'_>, held_for: Duration) -> Poll<()> {
+        let answer = self.asked_at.map(|asked_at| asked_at + REQUEST_DEADLINE + held_for);
         let Some(end) = answer.into_iter().chain(self.stalled_until).min() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
         if timer.deadline() > end {

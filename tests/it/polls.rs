@@ -4,10 +4,11 @@ use std::thread;
 use std::time::Duration;
 
 use santral_testkit::http::Request;
+use santral_testkit::websocket::{Message, WebSocket};
 use serde_json::Value;
 
 use crate::support::contract::{TOKEN, assert_refused, json, text};
-use crate::support::{PATIENCE, Santral};
+use crate::support::{PATIENCE, Santral, deadline};
 
 /// A client that polls.
 pub(crate) struct Poller<'a> {
@@ -163,4 +164,28 @@ fn commands_reach_a_session_that_is_polled() {
         }),
         [2]
     );
+}
+
+/// A request whose answer does not come is cut after 25 s; these are held on purpose, and for longer.
+#[test]
+fn answers_that_are_held_on_purpose_are_not_cut() {
+    let santral = Santral::start_with(&[("SANTRAL_HEARTBEAT", "60s"), ("SANTRAL_SOCKETIO_PING_INTERVAL", "60s")]);
+    let (poller, _) = Poller::begin(&santral, "");
+    let path = "/socket.io/?EIO=4&transport=websocket";
+    let mut silent = WebSocket::open(santral.address, path, &[], PATIENCE).expect("it opens");
+    silent.send_text("40", deadline()).expect("the server reads");
+    for packet in ["0{", "40{"] {
+        let heard = silent.next_message(deadline()).expect("the server answers");
+        assert!(matches!(&heard, Some(Message::Text(text)) if text.starts_with(packet)), "{heard:?}");
+    }
+    let question = serde_json::json!({ "channel": "broadcast", "event": "ask", "data": 1, "ackTimeoutMs": 27_000 });
+    let question = Request::post_json("/api/publish", &question);
+    let ask = question.start(santral.address, PATIENCE).expect("the server listens");
+    let poll = Request::get(&poller.path(50)).start(santral.address, PATIENCE).expect("the server listens");
+    let asked = ask.finish(deadline() + PATIENCE).expect("it is answered when its time is over");
+    assert_eq!((asked.status, &asked.json().expect("it is JSON")["missing"]), (200, &json("1")), "{asked:?}");
+    santral.broadcast("2");
+    let polled = poll.finish(deadline()).expect("it is still held");
+    let batch = polled.json().expect("a batch is JSON");
+    assert_eq!((polled.status, data(batch["events"].as_array().expect("there are events"))), (200, vec![json("2")]));
 }

@@ -12,9 +12,12 @@ use crate::http::body;
 use crate::http::problem::ApiError;
 use crate::hub::engineio::{Posted, Sid};
 use crate::hub::shard_thread::LocalShard;
+use crate::transport::detach::hold_answer;
 
 /// Holds a poll until there is something to say.
 pub(super) async fn poll(engine: &Engine, request: &HttpRequest, sid: Sid) -> Result<HttpResponse, Refused> {
+    // A ping ends every poll.
+    hold_answer(request, engine.shard.hub().config.load().socketio_ping_interval);
     let asked = sid.clone();
     let held = engine.at(sid.shard(), move |local| local.poll_engine(&asked)).await;
     let answered = held.unwrap_or(Err(Refusal::SessionUnknown))?;
