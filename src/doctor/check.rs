@@ -117,6 +117,8 @@ checks! {
     WebSocket = "websocket" in Outside;
     /// A long poll is held until there is something, and then answered at once.
     Poll = "poll" in Outside;
+    /// The path `/socket.io/` leads to Santral as well.
+    SocketIo = "socket-io" in Outside;
     /// With `--origin`: a page of that origin may read and publish.
     Cors = "cors" in Outside;
     /// A stream on which nothing happens stays open, and its pings arrive.

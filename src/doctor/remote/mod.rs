@@ -74,6 +74,7 @@ pub fn examine(target: &Target, report: &mut Report<'_>) -> Result<(), BadTarget
     let watched = streams::examine(&visit, report);
     report.add(transports::websocket(&visit));
     report.add(transports::poll(&visit));
+    report.add(transports::socketio(&visit));
     report.add(match &target.origin {
         Some(origin) => cors::examine(&visit, origin),
         None => Finding::skipped(Check::Cors, "no --origin was named"),

@@ -2,6 +2,7 @@
 
 use ureq::http::Version;
 
+use super::transports::SOCKET_IO;
 use super::{Visit, borrowed};
 use crate::doctor::check::Check;
 use crate::doctor::client::{Answer, Failure};
@@ -12,7 +13,7 @@ pub(super) fn examine(visit: &Visit, report: &mut Report<'_>) {
     report.add(open(visit));
     let mut pairs = Vec::new();
     let poll = format!("/api/poll?channel={}&broadcast=0", visit.channel);
-    for path in ["/health", "/api/channels?limit=1", &poll] {
+    for path in ["/health", "/api/channels?limit=1", &poll, SOCKET_IO] {
         match ask_twice(visit, path) {
             Ok(pair) => pairs.push((path, pair)),
             Err(failure) => {

@@ -125,6 +125,44 @@ fn unanswered(visit: &Visit, failure: &Failure) -> Finding {
     Finding::fail(Check::Poll, format!("a poll is not answered: {failure}"), silence)
 }
 
+/// How Engine.IO says no.
+#[derive(Debug, Deserialize)]
+struct EngineError {
+    code: u32,
+    message: String,
+}
+
+/// Makes the first request of a Socket.IO client; the connection that it opens ends by itself.
+pub(super) fn socketio(visit: &Visit) -> Finding {
+    let answer = match visit.client.get(&visit.base.url(SOCKET_IO), &borrowed(&visit.credentials())) {
+        Ok(answer) => answer,
+        Err(failure) => return astray(&failure.to_string()),
+    };
+    if answer.status == 200 && answer.body.starts_with("0{") {
+        return Finding::ok(Check::SocketIo, "a handshake of Socket.IO is answered");
+    }
+    match serde_json::from_str::<EngineError>(&answer.body) {
+        Ok(EngineError { code: 0, .. }) => Finding::skipped(Check::SocketIo, "the operator has turned Socket.IO off"),
+        Ok(EngineError { code: 4, message }) => {
+            Finding::skipped(Check::SocketIo, format!("Socket.IO does not let us in: {message}"))
+        }
+        Ok(EngineError { message, .. }) => astray(&format!("{}: {message}", answer.summary())),
+        Err(_) => astray(&answer.summary()),
+    }
+}
+
+/// Only a warning: not everybody has such clients.
+fn astray(why: &str) -> Finding {
+    Finding::warn(
+        Check::SocketIo,
+        format!("the path /socket.io/ does not lead to Santral: {why}"),
+        "pass /socket.io/ on like /api, if clients of Socket.IO shall come here",
+    )
+}
+
+/// The handshake of a client of Socket.IO 3 or 4.
+pub(super) const SOCKET_IO: &str = "/socket.io/?EIO=4&transport=polling";
+
 /// The key and its answer that RFC 6455 gives as an example: no hash is needed to check it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";

@@ -20,7 +20,7 @@ fn behind_each_proxy_as_it_is_deployed_all_is_well() {
                 look(&format!("https://{address}"), &[&NOT_IDLE[..], &["--ca-file", &authority]].concat())
             }
         };
-        diagnosis.is_well(&WELL).is_well(&["websocket", "poll"]);
+        diagnosis.is_well(&WELL).is_well(&["websocket", "poll", "socket-io"]);
     }
 }
 
@@ -42,18 +42,20 @@ fn a_proxy_that_takes_upgrade_out_is_told_with_the_lines_that_mend_it() {
 }
 
 #[test]
-fn what_answers_a_websocket_in_santrals_place_is_told() {
+fn what_answers_in_santrals_place_on_some_paths_only_is_told() {
     let santral = Santral::start();
     let server = santral.address;
     let block = format!(
         "location / {{ proxy_pass http://{server}; }}
          location /api/v1/ws {{ return 404; }}
          location /held/ {{ proxy_pass http://{server}/; }}
-         location /held/api/v1/ws {{ return 101; }}"
+         location /held/api/v1/ws {{ return 101; }}
+         location /socket.io/ {{ return 404; }}"
     );
     let Some(nginx) = Nginx::start(&block).expect("nginx starts") else { return };
     let lost = look(&url(nginx.address()), &NOT_IDLE);
     lost.says("websocket", "warn", &["something in front answers", "404", "nginx"]).says("stream", "ok", &[]);
+    lost.says("socket-io", "warn", &["does not lead to Santral", "404", "like /api"]);
     // An answer that looks like an upgrade and is none.
     let fake = look(&format!("{}/held", url(nginx.address())), &NOT_IDLE);
     fake.says("websocket", "warn", &["something in front answers"]);
@@ -64,6 +66,7 @@ fn what_the_operator_has_turned_off_is_not_complained_of() {
     let santral = Santral::start_with(&[("SANTRAL_TRANSPORTS", "sse")]);
     let diagnosis = look(&url(santral.address), &NOT_IDLE);
     diagnosis.says("poll", "skipped", &["turned polls off"]).is_well(&["stream", "round-trip"]);
+    diagnosis.says("socket-io", "skipped", &["turned Socket.IO off"]);
     assert_ne!(diagnosis.outcome("websocket"), "warn", "{diagnosis:#?}");
 }
 
@@ -75,12 +78,15 @@ fn a_proxy_that_caches_answers_to_polls_is_told() {
     let zone = format!("proxy_cache_path {} keys_zone=polls:1m;", folder.path().display());
     let cache = "proxy_cache polls; proxy_cache_valid 200 5m; proxy_ignore_headers Cache-Control Expires;";
     let server = santral.address;
-    let block = format!(
-        "location / {{ proxy_pass http://{server}; }} location /api/poll {{ proxy_pass http://{server}; {cache} }}"
-    );
-    let Some(nginx) = Nginx::start_with(&zone, &block).expect("nginx starts") else { return };
-    let kept = look(&url(nginx.address()), &NOT_IDLE);
-    kept.has_failed().says("cache", "fail", &["/api/poll came twice", "proxy_cache off;"]).says("stream", "ok", &[]);
+    for path in ["/api/poll", "/socket.io/"] {
+        let block = format!(
+            "location / {{ proxy_pass http://{server}; }} location {path} {{ proxy_pass http://{server}; {cache} }}"
+        );
+        let Some(nginx) = Nginx::start_with(&zone, &block).expect("nginx starts") else { return };
+        let kept = look(&url(nginx.address()), &NOT_IDLE);
+        let words = [&format!("{path} came twice"), "proxy_cache off;"];
+        kept.has_failed().says("cache", "fail", &words).says("stream", "ok", &[]);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod event_stream;
 mod poll;
+mod socketio;
 mod websocket;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use event_stream::EventStream;
 use poll::LongPoll;
+use socketio::SocketIo;
 use websocket::OverWebSocket;
 
 /// A way to listen to the channel `broadcast`.
@@ -52,7 +54,8 @@ pub(super) enum Step {
 }
 
 /// All of them, in the order of the matrix.
-pub(super) const ALL: [&dyn Transport; 3] = [&EventStream, &OverWebSocket, &LongPoll];
+pub(super) const ALL: [&dyn Transport; 6] =
+    [&EventStream, &OverWebSocket, &LongPoll, &SocketIo::Polling, &SocketIo::WebSocket, &SocketIo::Upgrading];
 
 /// What an event as JSON means to a follower; `None` for one that says nothing.
 fn step_of(event: &Value) -> Option<Step> {
