@@ -13,13 +13,15 @@ use crate::servers::{Durability, ServerKind};
 use crate::verifier::Tally;
 
 /// Publications in one measurement of deliveries, however many are in flight.
-const PUBLICATIONS: usize = 1_000;
+const PUBLICATIONS: usize = 400;
+/// Publications before it, as a part of these: a rival compiles as it runs.
+const WARM_UP_PART: usize = 4;
 /// Clients opened and closed first, so that what a server allocates once is in the base; few, since the
 /// memory that they leave is used again.
 const WARM_UP_CLIENTS: usize = 20;
 const SETTLE: Duration = Duration::from_secs(2);
 /// Waves of clients that come and go.
-const WAVES: usize = 20;
+const WAVES: usize = 10;
 /// Most clients of a wave.
 const WAVE_MAX: usize = 500;
 /// Time for a server to notice that a wave left.
@@ -106,7 +108,7 @@ impl Crowd {
             .map(|number| stage.open_publisher(number, Durability::Stored))
             .collect::<Result<_>>()?;
         let each = bench.scaled(PUBLICATIONS / in_flight);
-        stage.publish_in_flight(&mut publishers, (each / 10).max(3) as u64)?;
+        stage.publish_in_flight(&mut publishers, (each / WARM_UP_PART).max(3) as u64)?;
         stage.swarm.reset_latency();
         let before = stage.processes().cpu_seconds()?;
         stage.publish_in_flight(&mut publishers, each as u64)?;
