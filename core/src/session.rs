@@ -82,6 +82,8 @@ pub(crate) struct Session {
     pub(crate) resumable: bool,
     pub(crate) format: Format,
     pub(crate) subscriptions: Vec<Subscription>,
+    /// Entries behind this came since the session follows whatever it follows: nothing has to be looked up.
+    pub(crate) follows_all_since: Offset,
     pub(crate) phase: Phase,
     /// Whether the client asked for no position.
     pub(crate) starts_at_head: bool,

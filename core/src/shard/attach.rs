@@ -126,6 +126,7 @@ impl Shard {
             resumable: request.resumable,
             format: request.format,
             subscriptions: Vec::new(),
+            follows_all_since: 0,
             phase: Phase::Opening,
             starts_at_head: request.resume.is_none(),
             cursor: start.cursor,
@@ -343,6 +344,7 @@ impl Shard {
         let is_new = session.subscription(feed).is_none();
         if is_new {
             session.subscriptions.push(Subscription { feed, since_seq, since });
+            session.follows_all_since = session.follows_all_since.max(since);
         }
         is_new
     }

@@ -114,8 +114,9 @@ impl Shard {
         if offset <= session.cursor {
             return false;
         }
-        // Items of the ring come from feeds that the session follows; a page knows selectors only.
-        if session.page.is_none() {
+        // Items of the ring come from feeds that the session follows; a page knows selectors only. A session
+        // that came back may follow some of them since an entry that this shard has, or has not even taken.
+        if session.page.is_none() && offset > session.follows_all_since {
             return true;
         }
         session.subscriptions.iter().any(|subscription| {
