@@ -9,7 +9,7 @@ use super::Shard;
 use crate::client::Client;
 use crate::feeds::Topic;
 use crate::names::{ChannelName, ConnectionId, Selector, SessionToken};
-use crate::position::Position;
+use crate::position::{Offset, Position};
 use crate::session::{Phase, Session, SessionKey};
 use crate::time::Moment;
 
@@ -79,6 +79,14 @@ impl SessionView<'_> {
     #[must_use]
     pub fn position(&self) -> Position {
         self.shard.position(self.cursor())
+    }
+
+    /// Whether everything up to here has left: entries, direct messages, and word of a gap.
+    #[must_use]
+    pub fn has_sent(&self, upto: Offset) -> bool {
+        let waiting = self.session.inbox.as_ref().and_then(|inbox| inbox.unsent().next());
+        let is_direct_due = waiting.is_some_and(|direct| direct.place.0 <= upto);
+        self.cursor() >= upto && self.session.outgoing.is_empty() && !is_direct_due
     }
 
     /// Entries of the log between it and the head, whether they concern it or not.

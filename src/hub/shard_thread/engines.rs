@@ -170,7 +170,7 @@ pub(super) fn answer_late(shard: &Shard, links: &mut LinkTable, now: Moment) {
     for late in links.engines.take_late() {
         // One that is gone is told nothing.
         let Some(view) = shard.view(late.session).filter(|view| view.is_linked()) else { continue };
-        let has_all = view.position().offset >= late.missed_to;
+        let has_all = view.has_sent(late.missed_to);
         links.engines.answer_late(now, late, has_all);
     }
 }
