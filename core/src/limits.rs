@@ -468,6 +468,7 @@ pub const POLL_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Longest number or text by which a client tells the answers to its commands apart, in bytes as JSON.
 pub const REQUEST_ID_BYTES_MAX: usize = 66;
+
 /// Attachments of one binary Socket.IO packet, as many as other servers take.
 pub const SOCKETIO_ATTACHMENTS_MAX: usize = 10;
 
