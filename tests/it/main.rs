@@ -15,6 +15,7 @@ mod doctor;
 mod drain;
 mod edges;
 mod emitter;
+mod examples;
 mod faults;
 mod first_steps;
 mod guesses;
