@@ -132,7 +132,7 @@ fn every_setting_ends_exactly_where_its_range_does() {
     let mut ranges = 0;
     for item in settings.iter().filter(|item| item["restartNeeded"] == false) {
         let key = item["key"].as_str().expect("a key has a name");
-        let mut refused = vec![Value::Null, json!({}), json!([{}]), json!([[]]), json!(1.5), json!(-1), json!("a b")];
+        let mut refused = vec![Value::Null, json!({}), json!([{}]), json!([[]]), json!(1.5), json!(-1), json!("a\nb")];
         if !item["min"].is_null() {
             let (low, high) = (number(&item["min"]), number(&item["max"]));
             // A bare number is seconds, where it is a span.

@@ -100,6 +100,12 @@ impl Connection {
         self.outputs.pop_front()
     }
 
+    /// Whether [`Connection::poll_output`] has something.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// Whether messages pass in both directions.
     #[must_use]
     pub fn is_open(&self) -> bool {

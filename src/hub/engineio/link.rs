@@ -50,6 +50,8 @@ pub(super) struct EngineLink {
     pub(super) slots: Vec<(SessionKey, StreamSlot)>,
     /// Whether something that the client said is being carried out.
     pub(super) is_busy: bool,
+    /// Whether its WebSocket did not take all that it was given.
+    pub(super) is_refusing: bool,
     /// It is over once everything is carried out that its client said before.
     pub(super) ending: Option<DisconnectReason>,
     pub(super) is_forgotten: bool,
@@ -271,14 +273,15 @@ impl EngineLink {
             return self.write_to_poll(&namespace, frames);
         }
         self.flush();
-        if !self.is_clean() {
-            return Written::Partial(0);
-        }
-        let Some(websocket) = &mut self.websocket else { return Written::Partial(0) };
-        write_to_websocket(websocket, &namespace, frames).unwrap_or_else(|_| {
-            self.connection.websocket_gone(false);
-            Written::Partial(0)
-        })
+        let written = match self.websocket.as_mut().filter(|websocket| websocket.waiting_bytes() == 0) {
+            Some(websocket) => write_to_websocket(websocket, &namespace, frames).unwrap_or_else(|_| {
+                self.connection.websocket_gone(false);
+                Written::Partial(0)
+            }),
+            None => Written::Partial(0),
+        };
+        self.is_refusing = written != Written::All;
+        written
     }
 
     fn write_to_poll(&mut self, namespace: &Namespace, frames: &[IoSlice<'_>]) -> Written {

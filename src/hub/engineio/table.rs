@@ -127,6 +127,7 @@ impl EngineTable {
             idle_slot: Some(slot),
             slots: Vec::new(),
             is_busy: false,
+            is_refusing: false,
             ending: None,
             is_forgotten: false,
             deadline: None,
@@ -264,7 +265,8 @@ impl EngineTable {
                 // Whoever takes what it was sent, however slowly, lives; its pong may stand behind all of it.
                 link.connection.prove_alive(now);
             }
-            if link.is_clean() {
+            if link.is_refusing && link.is_clean() {
+                link.is_refusing = false;
                 link.tell_writable(outside.notices);
             }
             link.read(outside);
@@ -299,7 +301,8 @@ impl EngineTable {
     pub(crate) fn write(&mut self, key: EngineKey, session: SessionKey, frames: &[IoSlice<'_>]) -> Written {
         let Some(link) = self.links.get_mut(key) else { return Written::Gone };
         let written = link.write(session, frames);
-        if self.due.last() != Some(&key) {
+        // A WebSocket that took everything leaves nothing to do.
+        if link.connection.has_output() && self.due.last() != Some(&key) {
             self.due.push(key);
         }
         written
