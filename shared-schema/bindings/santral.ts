@@ -64,6 +64,24 @@ export type PublishItem = {
 export type Except = string | Array<string>;
 
 /**
+ * What clients answered that were asked to acknowledge a message.
+ */
+export type Answers = {
+    /**
+     * Clients that were asked.
+     */
+    receivers: number,
+    /**
+     * What they answered, as it came: one argument is the answer itself, several are an array.
+     */
+    responses: Array<unknown>,
+    /**
+     * How many of them have not answered in time.
+     */
+    missing: number,
+};
+
+/**
  * What was done with a message.
  */
 export type Receipt = {
