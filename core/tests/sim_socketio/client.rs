@@ -29,6 +29,8 @@ pub(crate) struct Memory {
     pub(crate) offset: Option<String>,
     /// Nothing that it must have is missing up to here.
     pub(crate) complete_to: Offset,
+    /// Where a gap ended that it was told of.
+    pub(crate) gap_to: Offset,
     pub(crate) last: Option<Position>,
     pub(crate) next_direct: usize,
     pub(crate) excused_to: usize,

@@ -216,7 +216,12 @@ impl World {
             (Reply::Packets(text, at), _) => self.take_polled(dialog, &text, at)?,
             (Reply::Accepted(line), Stage::Connecting(mine)) if line == mine => {
                 talker.stage = Stage::Probing(line);
-                self.send_up(line, "2probe".to_owned());
+                match self.rng.below(100) {
+                    // Something on the way swallows what a WebSocket sends, or breaks it.
+                    0..10 if !self.calm => (),
+                    10..20 if !self.calm => self.send_on(line, Up::Dead),
+                    _ => self.send_up(line, "2probe".to_owned()),
+                }
             }
             (Reply::Accepted(_) | Reply::Taken, _) => (),
             // It had polled when the WebSocket took over.
@@ -305,11 +310,14 @@ impl World {
         let talker = &mut self.dialogs[dialog];
         talker.stage = Stage::Pausing(line);
         if self.plan.hasty && !self.calm && talker.posts.is_empty() && self.rng.percent(60) {
-            // Does not wait for its poll, and may even poll behind it.
+            // Does not wait for its poll, and may even poll or post behind it.
             let polls_again = talker.polls.is_empty();
             self.take_over(dialog, line);
             if polls_again {
                 self.send_poll(dialog);
+            }
+            if self.rng.percent(20) {
+                self.send_post(dialog, "3".to_owned());
             }
         }
         self.finish_upgrade(dialog)

@@ -64,6 +64,7 @@ pub(crate) struct Engine {
     pub(crate) may_skip: bool,
     /// Links of its sockets take frames again.
     pub(crate) writable: bool,
+    pub(crate) notes: Vec<&'static str>,
     /// What its WebSockets hold at most.
     pub(crate) held_bytes_max: usize,
 }
@@ -91,6 +92,7 @@ impl Engine {
             heard: 0,
             may_skip: false,
             writable: false,
+            notes: Vec::new(),
             held_bytes_max: 0,
         }
     }
@@ -216,6 +218,7 @@ impl Engine {
                 Some(Up::Text(text)) => self.connection.probe(step.now, Some(&text)),
                 Some(Up::Binary(_)) => self.connection.probe(step.now, None),
                 Some(Up::Closed | Up::Dead) => {
+                    self.notes.push("a WebSocket breaks before it takes over");
                     self.connection.candidate_gone();
                     ProbeVerdict::Close
                 }
@@ -226,6 +229,10 @@ impl Engine {
                     let _ = lines[index].flush();
                 }
                 ProbeVerdict::Upgraded => {
+                    self.notes.push("a WebSocket takes over");
+                    if self.held_poll.is_some() {
+                        self.notes.push("a poll is over when the WebSocket takes over");
+                    }
                     self.websocket = self.candidate.take();
                     if step.bug == Some(Bug::UpgradeForgetsPackets) {
                         drop(self.connection.take_outgoing());
@@ -247,6 +254,7 @@ impl Engine {
     ) -> Option<Result<Request<SessionKey>, SocketError>> {
         loop {
             if self.is_held_up(step.bug) {
+                self.notes.push("a client is not read for its answers pile up");
                 return None;
             }
             let message = match self.pop() {
@@ -292,7 +300,7 @@ impl Engine {
             return Written::Partial(0);
         }
         let Some(line) = self.websocket.map(|line| &mut lines[line]) else { return Written::Partial(0) };
-        let written = write_to_websocket(line, frames, &named, step.bug);
+        let written = write_to_websocket(line, frames, &named, step.bug, &mut self.notes);
         self.held_bytes_max = self.held_bytes_max.max(line.rest.len());
         written.unwrap_or_else(|_| {
             self.connection.websocket_gone(false);
@@ -361,6 +369,7 @@ fn write_to_websocket(
     frames: &[IoSlice<'_>],
     named: &[Cow<'_, [u8]>],
     bug: Option<Bug>,
+    notes: &mut Vec<&'static str>,
 ) -> Result<Written, Broken> {
     let cut = |frame: &'_ Cow<'_, [u8]>| -> Vec<(Opcode, Vec<u8>)> {
         let mut rest = &frame[..];
@@ -374,6 +383,9 @@ fn write_to_websocket(
     let groups: Vec<_> = named.iter().map(cut).collect();
     let messages: Vec<_> = groups.iter().flatten().map(|(opcode, payload)| (*opcode, &payload[..])).collect();
     let mut begun = line.send(&messages)?;
+    if !line.rest.is_empty() {
+        notes.push("a frame is taken in part");
+    }
     let mut bytes = 0;
     for (group, frame) in groups.iter().zip(frames) {
         if begun == 0 {
@@ -384,6 +396,9 @@ fn write_to_websocket(
         }
         if bug == Some(Bug::GroupCut) && begun < group.len() {
             return Ok(Written::Partial(bytes + frame.len()));
+        }
+        if begun < group.len() {
+            notes.push("a binary event is taken in part");
         }
         for (opcode, payload) in group.iter().skip(begun) {
             line.push(*opcode, payload);

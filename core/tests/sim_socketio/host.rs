@@ -121,7 +121,8 @@ impl World {
                 self.facts.messages[usize::try_from(uid).expect("an index")].taken.insert(host, now);
             }
             Some(Mail::Direct(connection, uid, publication)) => {
-                if shard.send_direct(connection, at, Arc::new(publication)).is_some() {
+                let is_taken = shard.send_direct(connection, at, Arc::new(publication)).is_some();
+                if is_taken {
                     let stay = self.facts.stays.get_mut(connection.as_str()).ok_or("a direct message to nobody")?;
                     stay.directs.push(uid);
                 }

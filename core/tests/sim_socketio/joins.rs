@@ -117,6 +117,9 @@ impl World {
             return Err("a pid was told in another namespace".to_owned());
         }
         let (id, restored) = (view.connection(), shard.following(key));
+        if view.is_linked() {
+            self.note("a client comes back while it is still thought to be there");
+        }
         let now = self.moment();
         let legacy = self.hosts[owner].shard.release(now, &token, "").map_err(|error| error.to_string())?;
         self.carry_out_effects(owner)?;
@@ -133,13 +136,22 @@ impl World {
             legacy,
         };
         let attached = self.attach(host, start);
+        let is_elsewhere = owner != host;
         if !attached.recovered {
+            self.note("a client comes back too late");
             if !may_be_lost {
                 return Err(format!("nothing is lost behind {resume} and the session was not recovered"));
             }
             self.hosts[host].shard.leave(now, attached.session);
             self.carry_out_effects(host)?;
             return Ok(None);
+        }
+        self.note("a client comes back");
+        if auth["offset"].is_null() {
+            self.note("a client comes back before its first event");
+        }
+        if is_elsewhere {
+            self.note("a client comes back to another shard");
         }
         let head = self.hosts[host].shard.head().offset;
         let stay = self.facts.stays.get_mut(id.as_str()).ok_or("a session without a stay")?;

@@ -28,7 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bugs::Bug;
-use world::World;
+use world::{REACHED, World};
 
 /// Plays one seed; the error says what was violated and at which step.
 fn play(seed: u64, bug: Option<Bug>) -> Result<(), String> {
@@ -102,6 +102,20 @@ fn every_planted_bug_is_found() {
         }
     }
     assert!(missed.is_empty(), "not found within 2,000 seeds: {missed:?}");
+}
+
+#[test]
+fn the_seeds_bring_every_kind_of_trouble() {
+    let mut missing: Vec<_> = REACHED.to_vec();
+    for seed in 0..2_000 {
+        let mut world = World::new(seed, None);
+        world.run().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        missing.retain(|what| !world.reached.contains(what));
+        if missing.is_empty() {
+            return;
+        }
+    }
+    panic!("never seen: {missing:#?}");
 }
 
 #[test]

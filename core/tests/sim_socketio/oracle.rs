@@ -55,6 +55,8 @@ impl World {
         let memory = &mut self.clients[self.dialogs[dialog].client].memories.get_mut(namespace).ok_or("no socket")?;
         let stay = self.facts.stays.get(&memory.id).ok_or("a socket without a stay")?;
         let has_directs = memory.next_direct.max(memory.excused_to) >= stay.missed_directs;
+        // Behind a gap they have moved to where the session goes on.
+        let has_directs = has_directs || memory.gap_to > stay.missed_to;
         require(has_directs, "direct messages that were missed come before the answer to CONNECT")?;
         check_nothing_skipped(&self.facts, memory, stay.missed_to)
     }
@@ -95,6 +97,7 @@ impl World {
             let comes_back = known.is_some_and(|memory| memory.pid.is_some());
             require(talker.asked.contains(&packet.namespace) && comes_back, "an event before its socket")?;
             talker.early.push(packet);
+            self.note("events come before the answer to CONNECT");
             return Ok(());
         }
         require(packet.id.is_none(), "an event that nobody must acknowledge")?;
@@ -106,6 +109,9 @@ impl World {
         let name = args.remove(0);
         let name = name.as_str().unwrap_or_default();
         let outcome = if let Some(what) = name.strip_prefix("santral:") {
+            if what == "gap" {
+                self.reached.insert("a client is told of a gap");
+            }
             take_notice(&self.facts, memory, what, &args, recover)
         } else {
             let (uid, fact) = self.facts.find(name).ok_or_else(|| format!("nobody published {name}"))?;
@@ -201,6 +207,7 @@ fn take_notice(facts: &Facts, memory: &mut Memory, what: &str, args: &[Value], p
                 Some("retention") => {
                     require(resumed.offset <= facts.trimmed_to, "a gap covers only what is gone")?;
                     memory.complete_to = memory.complete_to.max(resumed.offset);
+                    memory.gap_to = resumed.offset;
                     require(placed == args.get(1).is_some_and(Value::is_string), "the place behind the gap")
                 }
                 Some("inbox") => {

@@ -97,6 +97,13 @@ impl World {
         self.requests[request].arrived = Some(self.now);
         self.catch_up(dialog)?;
         let fate = self.fate_of_poll(dialog);
+        match fate {
+            Fate::Second => self.note("a poll is held while another is"),
+            Fate::Refused(Refusal::BadRequest) => self.note("a poll comes behind the upgrade"),
+            Fate::Told("1") => self.note("a poll comes behind the end of the server's making"),
+            Fate::Told(_) => self.note("a poll comes behind the end of the client's making"),
+            Fate::Held | Fate::Refused(Refusal::SessionUnknown) => (),
+        }
         let (now, bug) = (self.moment(), self.bug);
         let engine = self.engines[dialog].as_mut().ok_or("a poll before its connection")?;
         let held_before = engine.held_poll;
@@ -177,6 +184,7 @@ impl World {
         if self.requests[request].is_dropped {
             // Whoever asked is gone, and with it what was to be answered.
             engine.connection.fail(now);
+            self.note("the answer of a poll finds nobody");
             return Ok(());
         }
         let reply = match answer {
@@ -243,6 +251,11 @@ impl World {
             engine.posting = Some(request);
         }
         self.settle(dialog)?;
+        match expected {
+            _ if is_second => self.note("a POST comes while another is under way"),
+            Err(Refusal::BadRequest) => self.note("a POST comes behind the upgrade"),
+            Err(Refusal::SessionUnknown) | Ok(()) => (),
+        }
         if admitted != expected {
             return Err(format!("a POST of connection {dialog} must be {expected:?} and was {admitted:?}"));
         }
@@ -310,7 +323,14 @@ impl World {
                 self.reply(dialog, usize::MAX, Reply::Accepted(line));
                 self.on_line_ready(line)?;
             }
-            UpgradeVerdict::AcceptAndClose | UpgradeVerdict::Refused(_) => self.close_line(line),
+            UpgradeVerdict::AcceptAndClose => {
+                self.note("a WebSocket is one too many");
+                self.close_line(line);
+            }
+            UpgradeVerdict::Refused(_) => {
+                self.note("a WebSocket comes behind the end");
+                self.close_line(line);
+            }
         }
         self.settle(dialog)
     }

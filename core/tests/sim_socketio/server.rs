@@ -31,6 +31,7 @@ impl World {
             self.carry_output(index, output)?;
         }
         let Some(engine) = self.engines[index].as_mut() else { return Ok(()) };
+        self.reached.extend(engine.notes.drain(..));
         let (host, bug) = (engine.host, self.bug);
         if std::mem::take(&mut engine.writable) && (bug != Some(Bug::LostWakeUp) || self.rng.percent(80)) {
             let notices = engine.sockets.keys().map(Notice::Writable);
@@ -60,6 +61,9 @@ impl World {
             Output::Flush => engine.flush(&mut self.lines),
             Output::CloseCandidate => {
                 if let Some(line) = engine.candidate.take() {
+                    if engine.connection.is_open() {
+                        self.note("a WebSocket does not take over in time");
+                    }
                     self.close_line(line);
                 }
             }
@@ -83,6 +87,15 @@ impl World {
         if engine.ended.len() > 1 {
             return Err(format!("connection {index} has ended twice: {:?}", engine.ended));
         }
+        self.reached.insert(match reason {
+            CloseReason::TransportClose => "a client closes",
+            CloseReason::TransportError => "a client is unreachable",
+            CloseReason::PingTimeout => "a client sends no pong",
+            CloseReason::ParseError => "a client sends what is no packet",
+            CloseReason::ForcedClose => "the server closes for now",
+            CloseReason::ForcedServerClose => "the server closes for good",
+            CloseReason::ServerShuttingDown => "the server stops",
+        });
         let blame = &self.dialogs[index].blame;
         if !blame.contains(&reason) {
             return Err(format!("connection {index} ended with {reason:?}, which nothing explains: {blame:?}"));
@@ -244,7 +257,7 @@ impl World {
         let shard = &mut self.hosts[host].shard;
         let Some(present) = shard.identity(session) else { return };
         let Some(stay) = self.facts.stays.get_mut(present.connection.as_str()) else { return };
-        let room = args.as_array().contains("\"a\"").then_some("a").unwrap_or("b");
+        let room = if args.as_array().contains("\"a\"") { "a" } else { "b" };
         let channel = channel_in(namespace.as_str(), room);
         let head = shard.head().offset;
         let mut open = stay.follows.iter_mut().filter(|follow| follow.channel == channel && follow.until.is_none());

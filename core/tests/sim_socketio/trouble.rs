@@ -325,7 +325,7 @@ impl World {
                     return fail("INV-5: direct messages are missing");
                 }
             }
-            if dialog.unacknowledged.len() > 0 {
+            if !dialog.unacknowledged.is_empty() {
                 return fail("acknowledgements are missing");
             }
         }

@@ -1,7 +1,7 @@
 //! The world: one queue of events in virtual time, and everything that they happen to.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use santral_core::entry::Timestamp;
 use santral_core::session::SessionKey;
@@ -22,6 +22,40 @@ use crate::rng::Rng;
 
 /// Why a run failed.
 pub(crate) type Check = Result<(), String>;
+
+/// What the runs must bring: a check that is never put to the test checks nothing.
+pub(crate) const REACHED: [&str; 30] = [
+    "a poll is held while another is",
+    "a poll comes behind the upgrade",
+    "a poll comes behind the end of the server's making",
+    "a poll comes behind the end of the client's making",
+    "a poll is over when the WebSocket takes over",
+    "a POST comes while another is under way",
+    "a POST comes behind the upgrade",
+    "a WebSocket is one too many",
+    "a WebSocket comes behind the end",
+    "a WebSocket does not take over in time",
+    "a WebSocket breaks before it takes over",
+    "a WebSocket takes over",
+    "the answer of a poll finds nobody",
+    "a frame is taken in part",
+    "a binary event is taken in part",
+    "a client is not read for its answers pile up",
+    "a client closes",
+    "a client is unreachable",
+    "a client sends no pong",
+    "a client sends what is no packet",
+    "the server closes for good",
+    "the server closes for now",
+    "the server stops",
+    "a client comes back",
+    "a client comes back before its first event",
+    "a client comes back to another shard",
+    "a client comes back while it is still thought to be there",
+    "a client comes back too late",
+    "a client is told of a gap",
+    "events come before the answer to CONNECT",
+];
 
 /// What happens next.
 pub(crate) enum Event {
@@ -102,6 +136,8 @@ pub(crate) struct World {
     pub(crate) lines: Vec<Line>,
     pub(crate) requests: Vec<HttpRequest>,
     pub(crate) clients: Vec<Client>,
+    /// What has happened that a run may bring.
+    pub(crate) reached: BTreeSet<&'static str>,
     /// The longest frame of any message.
     pub(crate) largest_frame: usize,
     queue: BinaryHeap<Reverse<Scheduled>>,
@@ -129,6 +165,7 @@ impl World {
             lines: Vec::new(),
             requests: Vec::new(),
             clients,
+            reached: BTreeSet::new(),
             largest_frame: 0,
             queue: BinaryHeap::new(),
             sequence: 0,
@@ -198,6 +235,12 @@ impl World {
         let bound = if self.rng.percent(70) { longest / 8 } else { longest };
         let delay = self.rng.below(bound + 1);
         self.after(delay, event);
+    }
+
+    /// Notes that something has happened, see [`REACHED`].
+    pub(crate) fn note(&mut self, what: &'static str) {
+        debug_assert!(REACHED.contains(&what), "{what}");
+        self.reached.insert(what);
     }
 
     pub(crate) fn moment(&self) -> Moment {
