@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use slotmap::SecondaryMap;
 
 use santral_core::namespace::Namespace;
 use santral_core::session::SessionKey;
@@ -32,7 +31,8 @@ pub(super) struct Uplink {
     peer: Peer,
     /// Who opened the connection, for sockets that bring no token of their own.
     opener: Arc<Principal>,
-    sockets: RefCell<SecondaryMap<SessionKey, Socket>>,
+    /// A few at most; a map with a place for each key of the shard would grow with everybody else's sessions.
+    sockets: RefCell<Vec<Socket>>,
 }
 
 impl Uplink {
@@ -66,12 +66,15 @@ impl Uplink {
             return Err(not_joined(&ApiError::InvalidToken(None)));
         }
         let socket = Socket { session: joined.session, id: joined.id, namespace, principal };
-        self.sockets.borrow_mut().insert(joined.session, socket);
+        let mut sockets = self.sockets.borrow_mut();
+        sockets.retain(|other| other.session != joined.session);
+        sockets.push(socket);
+        drop(sockets);
         Ok(joined)
     }
 
     async fn answer(&self, local: &LocalShard, event: SocketEvent) -> Answer {
-        let socket = self.sockets.borrow().get(event.session).cloned();
+        let socket = self.sockets.borrow().iter().find(|socket| socket.session == event.session).cloned();
         let Some(socket) = socket else { return Answer::refused(&Refusal::NoSession) };
         if let Err(limited) = rate_limit::charge(&self.edge, self.peer.address, &socket.principal) {
             return Answer::failed("rate_limited", &ApiError::from(limited).to_string());
@@ -113,7 +116,7 @@ impl SocketUplink for Uplink {
     }
 
     fn left(&self, session: SessionKey) {
-        self.sockets.borrow_mut().remove(session);
+        self.sockets.borrow_mut().retain(|socket| socket.session != session);
         self.desk.left(session);
     }
 }
