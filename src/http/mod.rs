@@ -219,6 +219,7 @@ fn resource(path: &str, operations: Vec<Operation>) -> Resource {
     }))
 }
 
-async fn not_found() -> HttpResponse {
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    socketio::explain(&request);
     ApiError::NotFound.to_response()
 }

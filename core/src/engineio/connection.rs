@@ -273,8 +273,10 @@ impl Connection {
             Ok(Packet::Binary(bytes)) => return Ok(Received::Binary(bytes)),
             Ok(Packet::Pong) => self.heartbeat = Heartbeat::after(now, &self.timing),
             Ok(Packet::Close) => self.client_left(now),
-            // Clients have not sent pings since version 4.
-            Ok(Packet::Ping(_)) => self.end(CloseReason::TransportError),
+            Ok(Packet::Ping(_)) => {
+                self.end(CloseReason::TransportError);
+                return Err(PacketError::WrongWay);
+            }
             Ok(Packet::Open | Packet::Upgrade | Packet::Noop) => (),
             Err(error) => {
                 self.end(CloseReason::ParseError);

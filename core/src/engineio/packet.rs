@@ -37,6 +37,9 @@ pub enum PacketError {
     /// Binary data that is not padded base64 in the standard alphabet.
     #[error("binary data is not base64")]
     NotBase64,
+    /// A ping: since version 4 it is the server that sends them.
+    #[error("clients send no pings")]
+    WrongWay,
 }
 
 impl<'a> Packet<'a> {

@@ -124,12 +124,23 @@ impl Refused {
     }
 }
 
+/// One clear line for the operator about clients too old to find the door.
+pub(in crate::http) fn explain(request: &HttpRequest) {
+    if request.path().starts_with(OLD_PATH) {
+        let address = client_address::of(request).ip;
+        log::info!("{address} asks in the way of Socket.IO 0.9: clients before version 3 are not served");
+    }
+}
+
 /// An `Origin` is visible ASCII (RFC 6454, section 7).
 pub(super) fn check_origin(request: &HttpRequest) -> Result<(), Refused> {
     let origin = request.headers().get(header::ORIGIN);
     let is_legal = origin.is_none_or(|origin| origin.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte)));
     if is_legal { Ok(()) } else { Err(Refused::BadRequest) }
 }
+
+/// Where the first generation of clients shakes hands.
+const OLD_PATH: &str = "/socket.io/1/";
 
 /// When to come back that was turned away for want of room, in seconds.
 const RETRY_SECONDS: &str = "5";

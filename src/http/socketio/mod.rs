@@ -32,6 +32,7 @@ use crate::hub::shard_thread::LocalShard;
 use crate::service::socketio::admin::Admin;
 use crate::service::streams;
 use admin::Desk;
+pub(super) use admission::explain;
 use admission::{Query, Refused, Wanted};
 use uplink::Uplink;
 
@@ -86,7 +87,8 @@ impl Engine {
             return match (is_upgrade, wanted) {
                 (true, Wanted::WebSocket) => upgrade::take_over(self, request, payload, sid).await,
                 (true, Wanted::Polling) => Err(Refused::BadRequest),
-                (false, wanted) if (wanted == Wanted::WebSocket) != is_websocket => Err(Refused::BadRequest),
+                (false, Wanted::WebSocket) if !is_websocket => Err(Refused::NoUpgrade),
+                (false, Wanted::Polling) if is_websocket => Err(Refused::BadRequest),
                 (false, _) if request.method() == Method::GET => polling::poll(self, request, sid).await,
                 (false, _) if request.method() == Method::POST => {
                     polling::post(self, request, payload, sid, config.socketio_max_payload).await
