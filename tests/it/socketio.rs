@@ -8,6 +8,7 @@ mod admin;
 mod admin_page;
 mod admin_ui;
 mod admission;
+mod bad_input;
 mod binary;
 mod clauses;
 mod clients;

@@ -8,7 +8,7 @@ use santral_testkit::tools::require_tool;
 use serde_json::Value;
 
 use crate::support::packages::{SOURCES, node_clients};
-use crate::support::{PATIENCE, Santral};
+use crate::support::{PATIENCE, Santral, memory_kib};
 
 /// Which server it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,14 @@ impl Target {
         match &self.running {
             Running::Santral(santral) => santral.server.output(),
             Running::Reference(server) => server.output(),
+        }
+    }
+
+    /// Memory that the process has in RAM, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        match &self.running {
+            Running::Santral(santral) => memory_kib(santral.server.pid(), "VmRSS"),
+            Running::Reference(server) => memory_kib(server.pid(), "VmRSS"),
         }
     }
 

@@ -84,6 +84,14 @@ impl Santral {
     }
 }
 
+/// Memory of the process, in KiB, as Linux counts it under this name.
+pub(crate) fn memory_kib(pid: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let line = line.expect("Linux says how much");
+    line.trim().trim_end_matches("kB").trim().parse().expect("it is a number")
+}
+
 /// A `POST` with JSON text, exactly as it is given.
 pub(crate) fn post_json(path: &str, json: &str) -> Request {
     Request::post(path, json).header("Content-Type", "application/json")

@@ -9,7 +9,7 @@ use santral_testkit::websocket::{Frame, Message, Opcode, WebSocket};
 use serde_json::{Value, json};
 
 use super::Client;
-use crate::support::{Santral, deadline};
+use crate::support::{Santral, deadline, memory_kib};
 
 /// Bytes in pieces, one frame each, as one text message.
 fn fragments(text: &[u8], cuts: &[usize]) -> Vec<Frame> {
@@ -312,14 +312,6 @@ fn promised_bytes_that_never_come_cost_no_memory() {
     println!("{before} KiB before, {after} KiB with 100 promises of 4 MiB");
     // The allocator may take up a region of 64 MiB for another thread.
     assert!(after.saturating_sub(before) < 200 * 1024, "from {before} KiB to {after} KiB");
-}
-
-/// Memory of the process, in KiB, as Linux counts it under this name.
-fn memory_kib(pid: u32, name: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let line = line.expect("Linux says how much");
-    line.trim().trim_end_matches("kB").trim().parse().expect("it is a number")
 }
 
 /// Whoever opens a WebSocket and says nothing is no burden, and whoever vanishes leaves nothing behind.
