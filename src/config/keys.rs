@@ -276,7 +276,7 @@ keys! {
         Default::Span(limits::DRAIN_WINDOW);
 
     /// Largest data of one message, as JSON text.
-    live message_bytes_max: usize = Count(Whole { min: 1_024, max: 1_024 * 1_024, unit: "bytes" }),
+    live message_bytes_max: usize = Count(Whole { min: 1_024, max: 2 * 1_024 * 1_024, unit: "bytes" }),
         Default::Number(limits::MESSAGE_BYTES_MAX as u64);
 
     /// How many stored messages are retained.

@@ -153,7 +153,7 @@ fn values_at_the_ends_of_a_range_pass_and_those_beyond_are_refused() {
     for (key, low, high, below, above, unit) in [
         ("heartbeat", "1", "300", "0", "301", "seconds"),
         ("drain_window", "0s", "5m", "-1", "301s", "seconds"),
-        ("message_bytes_max", "1024", "1048576", "1023", "1048577", "bytes"),
+        ("message_bytes_max", "1024", "2097152", "1023", "2097153", "bytes"),
         ("retention_messages", "1", "1000000000", "0", "1000000001", "messages"),
         ("retention_age", "1", "3650d", "0", "3651d", "seconds"),
         ("workers", "1", "256", "0", "257", "threads"),

@@ -105,7 +105,7 @@ fn a_refused_change_says_why_and_changes_nothing() {
     for (key, low, high, expected) in [
         ("heartbeat", json!(0), json!("301s"), "from 1s to 5m"),
         ("max_connections", json!(0), json!(1_000_001), "streams from 1 to 1000000"),
-        ("message_bytes_max", json!(1_023), json!(1_048_577), "bytes from 1024 to 1048576"),
+        ("message_bytes_max", json!(1_023), json!(2_097_153), "bytes from 1024 to 2097152"),
         ("cors_origins", json!(["null"]), json!("https://app.example.com/"), "an origin like"),
         ("query_token", json!(1), json!("yes"), "true or false"),
     ] {
