@@ -1,4 +1,4 @@
-//! One channel, all transports, a network that breaks all the time: everybody sees one order, nothing is
+//! One channel, five transports, a network that breaks all the time: everybody sees one order, nothing is
 //! lost or doubled, and what is gone is said to be gone.
 //!
 //! Two publishers repeat what got no answer, under its idempotency key; three clients of each transport
@@ -9,11 +9,12 @@
 //! runs longer.
 
 mod http;
+mod socketio;
 mod subscriber;
 mod websocket;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -27,19 +28,19 @@ use santral_testkit::http::Request;
 use santral_testkit::journal::{Durability, Journal, Record, content_hash};
 use santral_testkit::random::SplitMix64;
 
-use crate::support::Santral;
+use crate::support::{Santral, deadline};
 use subscriber::{Line, Subscriber};
 
 /// Shows INV-2, INV-3: on all transports alike.
 #[test]
-fn all_transports_see_one_order_and_lose_nothing() {
+fn five_transports_see_one_order_and_lose_nothing() {
     let report = Run::start(&[], None).finish();
     assert_eq!(report.gaps, 0, "everything is retained: {report}");
 }
 
 /// Shows RES-5 on all transports: little is retained, and one client of each stays away for longer than that.
 #[test]
-fn all_transports_are_told_what_retention_took_from_them() {
+fn five_transports_are_told_what_retention_took_from_them() {
     let nap = Duration::from_secs(11);
     assert!(nap > santral_core::limits::PRUNE_INTERVAL, "the log is trimmed meanwhile");
     let report = Run::start(&[("SANTRAL_RETENTION_MESSAGES", "20")], Some(nap)).finish();
@@ -49,10 +50,12 @@ fn all_transports_are_told_what_retention_took_from_them() {
 /// A client of each transport, by name.
 type Opener = fn() -> Box<dyn Line>;
 
-const TRANSPORTS: [(&str, Opener); 3] = [
+const TRANSPORTS: [(&str, Opener); 5] = [
     ("sse", || Box::new(http::Sse)),
     ("poll", || Box::new(http::Polls::default())),
     ("websocket", || Box::new(websocket::Plain)),
+    ("socketio-websocket", || Box::new(socketio::SocketIo::new("websocket"))),
+    ("socketio-polling", || Box::new(socketio::SocketIo::new("polling"))),
 ];
 
 /// What everybody is told while they run.
@@ -62,6 +65,8 @@ pub(crate) struct Phase {
     is_ending: AtomicBool,
     /// The test is over, whatever is left.
     is_over: AtomicBool,
+    /// Clients that have still to come back from their nap.
+    napping: AtomicUsize,
     /// Publications acknowledged so far: position, and data.
     acked: Mutex<Vec<(String, Value)>>,
 }
@@ -88,7 +93,12 @@ struct Run {
 impl Run {
     /// Starts all; with a nap, the first client of each transport takes one.
     fn start(settings: &[(&str, &str)], nap: Option<Duration>) -> Self {
-        let always = [("SANTRAL_HEARTBEAT", "1s"), ("SANTRAL_WORKERS", "2")];
+        let always = [
+            ("SANTRAL_HEARTBEAT", "1s"),
+            ("SANTRAL_SOCKETIO_PING_INTERVAL", "1s"),
+            ("SANTRAL_SOCKETIO_PING_TIMEOUT", "1s"),
+            ("SANTRAL_WORKERS", "2"),
+        ];
         let santral = Santral::start_with(&[&always, settings].concat());
         let seed = setting("TRANSPORTS_SEED").unwrap_or(1);
         let mut run = Self {
@@ -107,18 +117,24 @@ impl Run {
             for number in 0..EACH {
                 let name = format!("{name}-{number}");
                 let journal = run.journal(&name);
-                let subscriber = Subscriber::new(name, address, journal, &run.phase, begin.clone());
+                // A client of Socket.IO begins with its first join.
+                let begin = (!name.starts_with("socketio")).then(|| begin.clone());
+                let subscriber = Subscriber::new(name.clone(), address, journal, &run.phase, begin);
                 let subscriber = match nap.filter(|_| number == 0) {
-                    Some(nap) => subscriber.napping(nap),
+                    Some(nap) => {
+                        run.phase.napping.fetch_add(1, Ordering::AcqRel);
+                        subscriber.napping(nap)
+                    }
                     None => subscriber,
                 };
-                run.subscribers.push(std::thread::spawn(move || subscriber.run(open().as_mut())));
+                run.subscribers.push(spawn(name, move || subscriber.run(open().as_mut())));
             }
         }
         let address = run.proxy(seed + 100);
         for number in 0..PUBLISHERS {
             let (journal, phase) = (run.journal(&format!("publisher-{number}")), Arc::clone(&run.phase));
-            run.publishers.push(std::thread::spawn(move || publish(number, address, &journal, &phase, seed)));
+            let run_publisher = move || publish(number, address, &journal, &phase, seed);
+            run.publishers.push(spawn(format!("publisher-{number}"), run_publisher));
         }
         run
     }
@@ -135,19 +151,25 @@ impl Run {
     /// Lets it run, heals the network, waits until everybody has the last message, and judges.
     fn finish(mut self) -> Report {
         std::thread::sleep(Duration::from_secs(setting("TRANSPORTS_SECONDS").unwrap_or(SECONDS)));
+        // Whoever joined a room anew behind the last message would wait for it in vain.
+        let give_up = deadline();
+        while self.phase.napping.load(Ordering::Acquire) > 0 {
+            assert!(Instant::now() < give_up, "somebody sleeps for ever");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         self.phase.is_ending.store(true, Ordering::Release);
         self.proxies.iter().for_each(FaultProxy::heal);
-        join(&mut self.publishers, &self.phase, "publishers");
+        let mut late = join(&mut self.publishers, &self.phase);
         self.publish_one(END);
-        join(&mut self.subscribers, &self.phase, "subscribers");
+        late.extend(join(&mut self.subscribers, &self.phase));
         self.dump();
         let files = std::fs::read_dir(self.journals.path()).expect("the folder is there");
         let files: Vec<_> = files.map(|file| file.expect("a folder can be read").path()).collect();
         let report = checker::check_files(&files, Options { is_complete: true }).expect("the journals are whole");
         println!("{report}");
-        if !report.is_sound() {
+        if !report.is_sound() || !late.is_empty() {
             let kept = self.journals.keep();
-            panic!("the journals are in {}: {report}", kept.display());
+            panic!("the journals are in {}, late are {late:?}: {report}", kept.display());
         }
         // A run that did nothing proves nothing.
         let clients = (TRANSPORTS.len() * EACH) as u64;
@@ -251,20 +273,25 @@ fn offset(id: &str) -> u64 {
     id.split_once('-').and_then(|(_, offset)| offset.parse().ok()).unwrap_or_else(|| panic!("no position: {id}"))
 }
 
-/// Waits for all threads; those that hang are told that it is over, so that the failure is theirs.
-fn join(threads: &mut Vec<JoinHandle<()>>, phase: &Phase, who: &str) {
+/// Waits for all threads; those that hang are told that it is over. Returns their names.
+fn join(threads: &mut Vec<JoinHandle<()>>, phase: &Phase) -> Vec<String> {
     let end = Instant::now() + Duration::from_secs(60);
     while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let late = threads.iter().filter(|thread| !thread.is_finished()).count();
-    if late > 0 {
+    let late = threads.iter().filter(|thread| !thread.is_finished());
+    let late: Vec<String> = late.filter_map(|thread| thread.thread().name().map(str::to_owned)).collect();
+    if !late.is_empty() {
         phase.is_over.store(true, Ordering::Release);
     }
     for thread in threads.drain(..) {
         thread.join().expect("whoever panicked has said why");
     }
-    assert_eq!(late, 0, "{who} did not finish in time");
+    late
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    std::thread::Builder::new().name(name).spawn(run).expect("a thread can be started")
 }
 
 fn setting(name: &str) -> Option<u64> {

@@ -15,14 +15,14 @@ pub(crate) struct Sse;
 impl Line for Sse {
     fn connect(&mut self, client: &mut Subscriber) {
         let path = format!("/api/events?channel={CHANNEL}&broadcast=0");
-        let headers = [("Last-Event-ID", client.position.as_str())];
+        let headers = [("Last-Event-ID", client.behind())];
         let Ok(mut stream) = SseClient::open(client.address, &path, &headers, SILENCE_MAX) else { return };
         while !client.has_end {
             let Ok(Some(event)) = stream.next_event(Instant::now() + SILENCE_MAX) else { return };
             let data: Value = serde_json::from_str(&event.data).expect("what the server says is JSON");
             let id = Some(event.last_event_id.as_str()).filter(|id| !id.is_empty());
             // An event without an id of its own has that of the one before.
-            let is_own = id.is_some_and(|id| id != client.position);
+            let is_own = id.is_some_and(|id| id != client.behind());
             client.take(&event.event_type, id.filter(|_| is_own), &data);
         }
     }
@@ -39,7 +39,7 @@ impl Line for Polls {
         while !client.has_end {
             let session = self.session.as_ref().map(|session| format!("&session={session}")).unwrap_or_default();
             let path =
-                format!("/api/poll?channel={CHANNEL}&broadcast=0&wait=1&lastEventId={}{session}", client.position);
+                format!("/api/poll?channel={CHANNEL}&broadcast=0&wait=1&lastEventId={}{session}", client.behind());
             let Ok(answer) = Request::get(&path).send(client.address, SILENCE_MAX) else { return };
             assert_eq!(answer.status, 200, "{answer:?}");
             let batch = answer.json().expect("a batch is JSON");
@@ -48,7 +48,7 @@ impl Line for Polls {
                 let name = event["event"].as_str().expect("an event has a name");
                 client.take(name, event["id"].as_str(), &event["data"]);
             }
-            batch["position"].as_str().expect("a batch has a position").clone_into(&mut client.position);
+            client.position = Some(batch["position"].as_str().expect("a batch has a position").to_owned());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use santral_testkit::journal::{Journal, Record, content_hash};
@@ -23,10 +24,12 @@ pub(crate) struct Subscriber {
     journal: Arc<Journal>,
     phase: Arc<Phase>,
     /// The last position it has seen.
-    pub(crate) position: String,
+    pub(crate) position: Option<String>,
     pub(crate) has_end: bool,
     /// How long it stays away once, behind its first connections.
     nap: Option<Duration>,
+    /// Whether it has slept and heard nothing since.
+    is_back_from_nap: bool,
 }
 
 impl Subscriber {
@@ -35,9 +38,18 @@ impl Subscriber {
         address: SocketAddr,
         journal: Arc<Journal>,
         phase: &Arc<Phase>,
-        position: String,
+        position: Option<String>,
     ) -> Self {
-        Self { name, address, journal, phase: Arc::clone(phase), position, has_end: false, nap: None }
+        Self {
+            name,
+            address,
+            journal,
+            phase: Arc::clone(phase),
+            position,
+            has_end: false,
+            nap: None,
+            is_back_from_nap: false,
+        }
     }
 
     /// The same client, which stays away once for so long.
@@ -49,18 +61,22 @@ impl Subscriber {
     pub(crate) fn run(mut self, line: &mut dyn Line) {
         let mut connections = 0;
         while !self.has_end && !self.phase.is_over() {
-            let last_event_id = Some(self.position.clone());
+            let last_event_id = self.position.clone();
             self.write(Record::Attach { client: self.name.clone(), last_event_id, channels: vec![CHANNEL.to_owned()] });
             line.connect(&mut self);
             self.write(Record::Detach { client: self.name.clone() });
             connections += 1;
             let nap = if connections == CONNECTIONS_BEFORE_NAP { self.nap.take() } else { None };
+            self.is_back_from_nap |= nap.is_some();
             std::thread::sleep(nap.unwrap_or(PAUSE));
         }
     }
 
     /// An event by its name: a message, or a word of the server about the connection.
     pub(crate) fn take(&mut self, event: &str, id: Option<&str>, data: &Value) {
+        if std::mem::take(&mut self.is_back_from_nap) {
+            self.phase.napping.fetch_sub(1, Ordering::AcqRel);
+        }
         let client = self.name.clone();
         let owned = |value: &Value| value.as_str().map(str::to_owned);
         match event {
@@ -86,8 +102,13 @@ impl Subscriber {
             }
         }
         if let Some(id) = id {
-            id.clone_into(&mut self.position);
+            self.position = Some(id.to_owned());
         }
+    }
+
+    /// The position for a transport that always has one.
+    pub(crate) fn behind(&self) -> &str {
+        self.position.as_deref().expect("it began behind a position")
     }
 
     fn write(&self, record: Record) {

@@ -13,7 +13,7 @@ pub(crate) struct Plain;
 
 impl Line for Plain {
     fn connect(&mut self, client: &mut Subscriber) {
-        let path = format!("/api/v1/ws?channel={CHANNEL}&broadcast=0&lastEventId={}", client.position);
+        let path = format!("/api/v1/ws?channel={CHANNEL}&broadcast=0&lastEventId={}", client.behind());
         let Ok(mut socket) = WebSocket::open(client.address, &path, &[], SILENCE_MAX) else { return };
         while !client.has_end {
             match socket.next_message(Instant::now() + SILENCE_MAX) {
