@@ -15,7 +15,7 @@ const ROUNDS: usize = 20;
 fn malformed() -> Vec<(&'static str, Vec<Frame>)> {
     let text = |text: &str| vec![Frame::text(text)];
     let place = r#"{"_placeholder":true,"num":0}"#;
-    let announced = format!("4511-[\"x\",{}]", vec![place; 11].join(","));
+    let announced = format!("4511-[\"x\",{}]", [place; 11].join(","));
     vec![
         ("an unknown packet", text("9")),
         ("an unknown type", text("49")),
