@@ -116,7 +116,7 @@ pub fn assemble(
         recorder: Arc::clone(&recorder),
     };
     let operator = Arc::new(Operator { hub: Arc::clone(hub), blocks, recorder });
-    let admin_ui = Admin::new(Arc::clone(&operator), Arc::clone(&accounts), admin_logins, recorders.news.clone());
+    let admin_ui = Admin::new(Arc::clone(&operator), Arc::clone(&accounts), admin_logins);
     let services = Services {
         edge: Arc::clone(&edge),
         gate: Arc::new(gate),

@@ -1,4 +1,4 @@
-//! What is written behind, the event log and the record of connections, and who hears of connections beside.
+//! What is written behind: the event log and the record of connections.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use santral_schema::event_log::EventType;
 use santral_schema::reason::DisconnectReason;
 
 use crate::config::Config;
-use crate::hub::news::NewsFeed;
 use crate::hub::{ConnectionNews, ConnectionObserver, Hub};
 use crate::ports::connections::{ConnectionEnd, ConnectionStart};
 use crate::ports::event_log::NewEvent;
@@ -27,8 +26,6 @@ const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Recorders {
     /// The event log.
     pub events: Arc<EventLog>,
-    /// What is told of connections, for whoever listens at the moment.
-    pub news: NewsFeed,
     connections: Arc<ConnectionRecorder>,
     node: Arc<str>,
 }
@@ -40,7 +37,6 @@ impl Recorders {
     /// When the system has no thread to give.
     pub fn start(records: &Records, config: &Config) -> io::Result<Self> {
         Ok(Self {
-            news: NewsFeed::default(),
             events: EventLog::start(records.events(), event_retention(config))?,
             connections: ConnectionRecorder::start(records.connections(), &config.node, connection_retention(config))?,
             node: config.node.as_str().into(),
@@ -53,16 +49,13 @@ impl Recorders {
         self.connections.set_retention(connection_retention(config));
     }
 
-    /// Hears of every connection, and passes it on to whoever listens to the feed.
+    /// Hears of every connection.
     #[must_use]
     pub fn observer(&self) -> ConnectionObserver {
         let recorders = self.clone();
-        Box::new(move |news| {
-            recorders.news.tell(&news);
-            match news {
-                ConnectionNews::Started(connection, client) => recorders.started(connection, &client),
-                ConnectionNews::Ended(connection, client, reason) => recorders.ended(connection, &client, reason),
-            }
+        Box::new(move |news| match news {
+            ConnectionNews::Started(connection, client) => recorders.started(connection, &client),
+            ConnectionNews::Ended(connection, client, reason) => recorders.ended(connection, &client, reason),
         })
     }
 

@@ -44,6 +44,7 @@ use admission::{Admission, AdmissionLimits, Full};
 use board::Board;
 use delivery::{Delivery, ShardPart};
 use directory::Directory;
+use news::{News, NewsFeed};
 use shard_thread::LocalShard;
 use writer::WriterQueue;
 
@@ -115,8 +116,10 @@ pub struct Hub {
     pub reader: Arc<dyn LogReader>,
     /// Where the log stood at the start.
     pub log_start: LogStart,
+    /// What happens, for whoever listens at the moment.
+    pub news: NewsFeed,
     /// Hears of every connection.
-    pub(crate) observer: ConnectionObserver,
+    observer: ConnectionObserver,
     /// What servers ask clients.
     pub questions: engineio::Questions,
     /// What is counted.
@@ -158,6 +161,7 @@ impl Hub {
             writer,
             reader,
             log_start,
+            news: NewsFeed::default(),
             observer,
             metrics: Arc::default(),
             board: Board::default(),
@@ -300,6 +304,12 @@ impl Hub {
             // Full: the shard is overloaded, and what is told this way may be missed.
             let _ = mailbox.try_send(Mail::Call(Box::new(work.clone())));
         }
+    }
+
+    /// Tells of a connection.
+    pub(crate) fn tell(&self, news: ConnectionNews) {
+        self.news.tell(|| News::Connection(news.clone()));
+        (self.observer)(news);
     }
 
     /// Notes that the log has grown.

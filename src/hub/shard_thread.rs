@@ -182,7 +182,7 @@ impl LocalShard {
             view.map(|view| ConnectionNews::Started(view.connection(), Arc::clone(view.client())))
         });
         if let Some(news) = started {
-            (self.hub.observer)(news);
+            self.hub.tell(news);
         }
     }
 
@@ -204,7 +204,7 @@ impl LocalShard {
                 Effect::Presence(notice) => self.spread_presence(notice),
                 Effect::ConnectionEnded { connection, client, reason } => {
                     log_end(connection, reason);
-                    (self.hub.observer)(ConnectionNews::Ended(connection, client, reason));
+                    self.hub.tell(ConnectionNews::Ended(connection, client, reason));
                 }
                 Effect::SessionEnded { token, connection: _ } => self.hub.directory.forget(&token, self.index),
             }

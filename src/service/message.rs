@@ -18,6 +18,7 @@ use santral_core::unless::Unless;
 use santral_schema::publish::{Except, PublishItem};
 
 use super::Refusal;
+use crate::hub::news::MessageNews;
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,6 +211,19 @@ impl Message {
             ..Publication::new(channel.clone(), Arc::clone(&self.content.data))
         };
         self.channels().iter().zip(unless).map(publication).collect()
+    }
+
+    /// What is told of it to whoever listens.
+    pub(super) fn news(&self, from: &Sender) -> MessageNews {
+        MessageNews {
+            from: from.connection,
+            channels: self.channels().to_vec(),
+            except_connections: self.excepted.connections.clone(),
+            except_channels: self.excepted.channels.clone(),
+            event: self.event.clone(),
+            data: Arc::clone(&self.content.data),
+            spread: self.content.spread,
+        }
     }
 
     /// What tells the message from others under the same idempotency key.

@@ -17,6 +17,7 @@ use super::message::{Message, Target, parse_key};
 use crate::auth::Principal;
 use crate::hub::Hub;
 use crate::hub::delivery::Delivery;
+use crate::hub::news::News;
 use crate::hub::shard_thread::LocalShard;
 use crate::hub::writer::Outcome;
 use crate::ports::store::{Append, Durability, IdempotencyKey};
@@ -54,7 +55,16 @@ pub async fn publish(
     }
     let receipts = receipts.into_iter().collect::<Option<Vec<_>>>().ok_or(Refusal::Stopped)?;
     count(shard.hub(), from, &messages, &receipts);
+    tell(shard.hub(), from, &messages, &receipts);
     Ok(receipts)
+}
+
+/// Tells whoever listens; a message that came again is no news.
+fn tell(hub: &Hub, from: &Sender, messages: &[Message], receipts: &[Receipt]) {
+    let fresh = messages.iter().zip(receipts).filter(|(_, receipt)| receipt.receivers.is_some());
+    for (message, _) in fresh.filter(|(message, _)| message.copies() > 0) {
+        hub.news.tell(|| News::Message(Arc::new(message.news(from))));
+    }
 }
 
 /// Counts what was published, once for the whole request.

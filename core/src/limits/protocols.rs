@@ -83,5 +83,8 @@ pub const ADMIN_LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 /// Logins of Admin UIs that are remembered; the oldest goes first.
 pub const ADMIN_LOGINS_MAX: usize = 256;
 
-/// Beginnings and ends of connections that an Admin UI may be behind before it looks at all of them anew.
-pub const CONNECTION_NEWS_MAX: usize = 1_024;
+/// Receivers of one message that an Admin UI is told of.
+pub const ADMIN_RECEIVERS_MAX: usize = 50;
+
+/// Connections that begin or end, and messages, that an Admin UI may be behind before it misses some.
+pub const NEWS_MAX: usize = 1_024;

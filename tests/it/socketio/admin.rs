@@ -62,7 +62,7 @@ fn an_admin_ui_is_told_what_it_looks_for() {
     ui.wait("server_stats", |_| true);
 }
 
-/// INV-9.
+/// Shows SIO-13. INV-9.
 #[test]
 fn only_operators_come_in_and_only_as_long_as_they_may() {
     let (santral, admin) = Santral::start_closed(&[]);
@@ -126,7 +126,7 @@ fn in_open_mode_the_operator_is_whoever_sits_at_the_machine() {
     hear(&mut socket, "44/admin,{\"message\":\"invalid credentials\"}");
 }
 
-/// SSE, WebSocket, long polls, and Socket.IO by polls and by WebSocket.
+/// Shows SIO-14: SSE, WebSocket, long polls, and Socket.IO by polls and by WebSocket.
 #[test]
 fn every_transport_is_shown_and_no_secret_of_it() {
     let (santral, admin) = Santral::start_closed(&[]);
@@ -176,13 +176,28 @@ fn every_transport_is_shown_and_no_secret_of_it() {
     upgraded.send_text("5", deadline()).expect("it takes text");
     ui.wait("socket_updated", |args| args[0]["id"] == shown["id"] && args[0]["transport"] == "websocket");
 
+    // What a client says, and who is sent it.
+    websocket.send_text(r#"{"publish":{"channel":"news","event":"said","data":[1]}}"#, deadline()).expect("it speaks");
+    let args = json!(["said", [1]]);
+    ui.wait("event_received", |found| found[..3] == [json!("/"), json!(ids[1]), args.clone()]);
+    ui.wait("event_sent", |found| found[..3] == [json!("/"), json!(ids[0]), args.clone()]);
+    let private = json!({ "user": ada.id, "event": "private", "data": "between two" });
+    assert_eq!(santral.ask("POST", "/api/publish", Some(token), Some(&private.to_string())).status, 200);
+
     drop(sse);
     ui.wait("socket_disconnected", |args| args[1] == json!(ids[0]) && args[3].is_string());
     ui.wait("room_left", |args| args[1] == "news" && args[2] == json!(ids[0]));
     let said = ui.transcript();
-    for secret in
-        [token.as_str(), "secret-cookie", "Bearer", &polled.sid, &ada.refresh, &text(&hello["session"]), PASSWORD]
-    {
+    for secret in [
+        token.as_str(),
+        "secret-cookie",
+        "Bearer",
+        "between two",
+        &polled.sid,
+        &ada.refresh,
+        &text(&hello["session"]),
+        PASSWORD,
+    ] {
         assert!(!said.contains(secret), "{secret} is shown:\n{said}");
     }
     drop((websocket, upgraded));

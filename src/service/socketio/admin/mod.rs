@@ -8,6 +8,7 @@ mod commands;
 mod entry;
 mod figures;
 mod logins;
+mod messages;
 mod shown;
 mod watch;
 
@@ -26,7 +27,6 @@ use crate::auth::Principal;
 use crate::config::{AdminUi, Config};
 use crate::hub::admission::Full;
 use crate::hub::engineio::Joined;
-use crate::hub::news::NewsFeed;
 use crate::hub::shard_thread::LocalShard;
 use crate::service::accounts::Accounts;
 use crate::service::operator::Operator;
@@ -75,7 +75,6 @@ pub struct Admin {
     operator: Arc<Operator>,
     accounts: Arc<Accounts>,
     logins: Arc<Logins>,
-    news: NewsFeed,
     places: Arc<Semaphore>,
 }
 
@@ -86,10 +85,10 @@ pub struct AdminSocket {
 }
 
 impl Admin {
-    /// Of a server whose connections this feed tells of.
+    /// Nobody is there yet.
     #[must_use]
-    pub fn new(operator: Arc<Operator>, accounts: Arc<Accounts>, logins: Arc<Logins>, news: NewsFeed) -> Self {
-        Self { operator, accounts, logins, news, places: Arc::new(Semaphore::new(ADMIN_UIS_MAX)) }
+    pub fn new(operator: Arc<Operator>, accounts: Arc<Accounts>, logins: Arc<Logins>) -> Self {
+        Self { operator, accounts, logins, places: Arc::new(Semaphore::new(ADMIN_UIS_MAX)) }
     }
 
     /// Whether this namespace is that of the Admin UI. Whoever names `/admin` among the namespaces of an
@@ -115,7 +114,7 @@ impl Admin {
         let place = self.take_place()?;
         let Entry { principal, login } = entry;
         let joined = open::open_apart(local, &principal, peer)?;
-        let watch = Watch::new(local.clone(), joined.session, self.news.listen(), is_welcome);
+        let watch = Watch::new(local.clone(), joined.session, Arc::clone(&principal.grants), is_welcome);
         let features = features(&principal, &local.hub().config.load());
         let task = watch.begin(login, features, place);
         Ok((joined, AdminSocket { principal, _watch: task }))

@@ -5,6 +5,7 @@
 //! looks, still ends up with what is true; nothing waits for it anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -13,14 +14,16 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use santral_core::grants::Grants;
 use santral_core::limits::{ADMIN_LOOK_INTERVAL, ADMIN_SOCKETS_MAX, ADMIN_STATS_INTERVAL, STATS_INTERVAL};
 use santral_core::session::SessionKey;
 use santral_schema::reason::DisconnectReason;
 
 use super::figures::{Events, ServerStats};
 use super::shown::ShownSocket;
-use super::{Feature, changes};
+use super::{Feature, changes, messages};
 use crate::config::Secret;
+use crate::hub::news::News;
 use crate::hub::shard_thread::{LocalShard, Sightings};
 use crate::hub::{ConnectionNews, Hub};
 
@@ -37,8 +40,11 @@ impl Drop for Task {
 pub(super) struct Watch {
     local: LocalShard,
     session: SessionKey,
-    news: Receiver<ConnectionNews>,
+    /// What its operator has a right to.
+    grants: Arc<Grants>,
     is_welcome: Box<dyn Fn() -> bool>,
+    /// Listened to only where connections are shown one by one.
+    news: Option<Receiver<News>>,
     /// What the page was told of each connection; `None` where it is shown figures only.
     told: Option<BTreeMap<String, ShownSocket>>,
     /// Why connections ended of which the page was not told yet that they did.
@@ -57,11 +63,11 @@ impl Watch {
     pub(super) fn new(
         local: LocalShard,
         session: SessionKey,
-        news: Receiver<ConnectionNews>,
+        grants: Arc<Grants>,
         is_welcome: impl Fn() -> bool + 'static,
     ) -> Self {
         let (told, ended, events) = (None, BTreeMap::new(), Events::default());
-        Self { local, session, news, is_welcome: Box::new(is_welcome), told, ended, events }
+        Self { local, session, grants, is_welcome: Box::new(is_welcome), news: None, told, ended, events }
     }
 
     /// Watches until the page is gone, on a task of its own that takes up work once the page has its answer.
@@ -77,13 +83,18 @@ impl Watch {
         if let Some(login) = login {
             self.say("session", &[login.reveal()]);
         }
+        // What happens while it is looked is not missed.
+        self.news = features.contains(&Feature::AllEvents).then(|| self.local.hub().news.listen());
         let seen = self.look().await;
-        let sockets = sockets_of(&seen).filter(|_| features.contains(&Feature::AllEvents));
+        let sockets = sockets_of(&seen).filter(|_| self.news.is_some());
         features.retain(|feature| *feature != Feature::AllEvents || sockets.is_some());
         self.say("config", &[PageConfig { supported_features: &features }]);
-        if let Some(sockets) = sockets {
-            self.say("all_sockets", &[sockets.values().collect::<Vec<_>>()]);
-            self.told = Some(sockets);
+        match sockets {
+            Some(sockets) => {
+                self.say("all_sockets", &[sockets.values().collect::<Vec<_>>()]);
+                self.told = Some(sockets);
+            }
+            None => self.news = None,
         }
         self.watch(features).await;
     }
@@ -108,11 +119,10 @@ impl Watch {
                         self.tell(&mut features).await;
                     }
                 }
-                news = self.news.recv() => {
-                    if !self.hear(news) {
-                        return;
+                news = next(&mut self.news) => {
+                    if self.hear(news) {
+                        look_due = look_due.or(Some(Instant::now() + ADMIN_LOOK_INTERVAL));
                     }
-                    look_due = look_due.or(Some(Instant::now() + ADMIN_LOOK_INTERVAL)).filter(|_| self.told.is_some());
                 }
                 () = due(look_due) => {
                     look_due = None;
@@ -123,17 +133,27 @@ impl Watch {
         }
     }
 
-    /// Remembers why a connection ended. False where nothing more will come.
-    fn hear(&mut self, news: Result<ConnectionNews, RecvError>) -> bool {
-        let knows = |id: &str| self.told.as_ref().is_some_and(|told| told.contains_key(id));
+    /// Takes up news. True where connections must be looked at: who is new is found so, and what was missed.
+    fn hear(&mut self, news: Result<News, RecvError>) -> bool {
+        let Some(told) = &self.told else { return false };
         match news {
-            Ok(ConnectionNews::Ended(connection, _, reason)) if knows(connection.as_str()) => {
-                self.ended.insert(connection.as_str().to_owned(), reason);
+            Ok(News::Connection(ConnectionNews::Ended(connection, _, reason))) => {
+                if told.contains_key(connection.as_str()) {
+                    self.ended.insert(connection.as_str().to_owned(), reason);
+                }
                 true
             }
-            // Who is new is found by looking, and so is what was missed.
-            Ok(ConnectionNews::Started(..) | ConnectionNews::Ended(..)) | Err(RecvError::Lagged(_)) => true,
-            Err(RecvError::Closed) => false,
+            Ok(News::Connection(ConnectionNews::Started(..))) | Err(RecvError::Lagged(_)) => true,
+            Ok(News::Message(message)) => {
+                let told = messages::told(&message, told, &self.grants, &Hub::wall_clock().to_rfc3339());
+                // A page that is behind misses some of the messages.
+                let _ = told.iter().all(|(name, args)| self.local.say(self.session, name, args));
+                false
+            }
+            Err(RecvError::Closed) => {
+                self.news = None;
+                false
+            }
         }
     }
 
@@ -160,7 +180,7 @@ impl Watch {
         let Some(told) = self.told.take() else { return };
         let Some(sockets) = sockets_of(seen) else {
             // More than a page can show: from now on it shows figures, until it is loaded anew.
-            self.ended.clear();
+            (self.news, self.ended) = (None, BTreeMap::new());
             features.retain(|feature| *feature != Feature::AllEvents);
             self.say("config", &[PageConfig { supported_features: features }]);
             return;
@@ -205,6 +225,14 @@ impl Watch {
     fn say(&self, name: &str, args: &impl Serialize) -> bool {
         let args = serde_json::to_string(args).expect("what pages are told has string keys and no failing serializer");
         self.local.say(self.session, name, &args)
+    }
+}
+
+/// What happens next; nothing ever, where nobody listens.
+async fn next(news: &mut Option<Receiver<News>>) -> Result<News, RecvError> {
+    match news {
+        Some(news) => news.recv().await,
+        None => std::future::pending().await,
     }
 }
 
