@@ -52,6 +52,8 @@ pub(super) struct EngineLink {
     pub(super) is_busy: bool,
     /// Whether its WebSocket did not take all that it was given.
     pub(super) is_refusing: bool,
+    /// Whether more may have come by its WebSocket than was read in its turn.
+    pub(super) has_unread: bool,
     /// It is over once everything is carried out that its client said before.
     pub(super) ending: Option<DisconnectReason>,
     pub(super) is_forgotten: bool,
@@ -166,7 +168,14 @@ impl EngineLink {
     /// Takes what the kernel has from the client, as far as there is room.
     pub(super) fn read(&mut self, outside: &Outside<'_>) {
         self.read_candidate(outside);
+        let mut packets = 0;
         while self.connection.is_open() && !self.inbox.is_full() {
+            // Packets that mean nothing fill no inbox, and must not keep the thread from the others.
+            self.has_unread = packets == PACKETS_AT_ONCE;
+            if self.has_unread {
+                return;
+            }
+            packets += 1;
             let Some(websocket) = &mut self.websocket else { return };
             let now = outside.now;
             let received = match websocket.receive(&self.rules) {
@@ -233,7 +242,8 @@ impl EngineLink {
     }
 
     fn find_request(&mut self, outside: &Outside<'_>) -> Option<Request<SessionKey>> {
-        loop {
+        // Whoever has more to say is heard again after the others.
+        for _ in 0..PACKETS_AT_ONCE {
             // The answers of a client that does not take them would pile up.
             if self.connection.is_open() && self.connection.is_congested() {
                 return None;
@@ -264,6 +274,7 @@ impl EngineLink {
                 }
             }
         }
+        None
     }
 
     /// Hands frames of the log to the client; see [`santral_core::shard::Links::write`].
@@ -326,6 +337,9 @@ impl EngineLink {
         log::info!(sid = self.sid.shown(); "a Socket.IO client broke the protocol: {error}");
     }
 }
+
+/// Packets of one client that are read, or messages that are looked at, before others get their turn.
+const PACKETS_AT_ONCE: usize = 256;
 
 /// Sends packets of the server's own; what the kernel does not take waits with the socket.
 fn push_packets(websocket: &mut FramedSocket, mut packets: &[u8]) {

@@ -128,6 +128,7 @@ impl EngineTable {
             slots: Vec::new(),
             is_busy: false,
             is_refusing: false,
+            has_unread: false,
             ending: None,
             is_forgotten: false,
             deadline: None,
@@ -275,10 +276,8 @@ impl EngineTable {
 
     /// Fires what is due.
     pub(crate) fn handle_timeouts(&mut self, now: Moment) {
-        while let Some(&(due, key)) = self.deadlines.first() {
-            if due > now {
-                return;
-            }
+        let due: Vec<_> = self.deadlines.iter().take_while(|(due, _)| *due <= now).map(|(_, key)| *key).collect();
+        for key in due {
             self.change(now, key, |link, _| {
                 if link.inbox.is_full() {
                     // Its pong may be there and was not read because of us.
@@ -347,6 +346,9 @@ impl EngineTable {
         let outside = Outside { registry: &self.registry, notices: &self.notices, now };
         let result = work(link, &outside);
         link.settle(&outside);
+        if std::mem::take(&mut link.has_unread) {
+            self.notices.push(LinkEvent::EngineReady(key));
+        }
         if link.wants_to_be_heard() {
             link.is_busy = true;
             self.notices.push(LinkEvent::Heard(key));
