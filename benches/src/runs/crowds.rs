@@ -71,16 +71,20 @@ pub fn measure(bench: &Bench, crowds: &[Crowd]) -> Result<Vec<Measured>> {
     let mut all: Vec<Measured> = crowds.iter().map(|&crowd| Measured::new(crowd)).collect();
     for round in 1..=bench.rounds {
         eprintln!("round {round}");
+        for measured in &mut all {
+            if let &[(transport, clients)] = measured.crowd.groups {
+                let kib = client_kib(bench, measured.crowd, clients)?;
+                let micros = connect_micros(bench, measured.crowd.server, transport, clients)?;
+                let who = measured.crowd.clients();
+                eprintln!("    {who}: {} KiB per client, {} µs per connect", number(kib), number(micros));
+                measured.client_kib.push(kib);
+                measured.connect_micros.push(micros);
+            }
+        }
         for (index, in_flight) in IN_FLIGHT.into_iter().enumerate() {
             for measured in &mut all {
                 let crowd = measured.crowd;
                 crowd.deliver(bench, in_flight, &mut measured.deliveries[index])?;
-            }
-        }
-        for measured in &mut all {
-            if let &[(transport, clients)] = measured.crowd.groups {
-                measured.client_kib.push(client_kib(bench, measured.crowd, clients)?);
-                measured.connect_micros.push(connect_micros(bench, measured.crowd.server, transport, clients)?);
             }
         }
     }
@@ -115,7 +119,9 @@ impl Crowd {
         let cpu = stage.processes().cpu_seconds()? - before;
         let clients = stage.swarm.readers();
         let latency = stage.swarm.latency();
-        deliveries.cpu.push(cpu * 1e6 / (each * in_flight * clients) as f64);
+        let cpu_per_million = cpu * 1e6 / (each * in_flight * clients) as f64;
+        eprintln!("    {}, {in_flight} in flight: {} CPU-s/10⁶", self.clients(), number(cpu_per_million));
+        deliveries.cpu.push(cpu_per_million);
         deliveries.p50_ms.push(latency.quantile_ms(0.5));
         deliveries.p99_ms.push(latency.quantile_ms(0.99));
         let last: Vec<u64> = publishers.iter().map(Publisher::sequence).collect();
