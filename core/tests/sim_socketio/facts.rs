@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use santral_core::entry::{Entry, Publication};
+use santral_core::limits::{INBOX_BYTES_MAX, INBOX_MESSAGES_MAX};
 use santral_core::names::{ChannelName, EventName};
 use santral_core::position::Offset;
 
@@ -31,6 +32,8 @@ pub(crate) struct Fact {
     /// What a client must find behind the name, placeholders included.
     pub(crate) args: Vec<Value>,
     pub(crate) attachments: Vec<Vec<u8>>,
+    /// Of its data, in the log.
+    pub(crate) bytes: usize,
     /// When each shard took it.
     pub(crate) taken: BTreeMap<usize, Micros>,
 }
@@ -88,6 +91,12 @@ impl Facts {
         self.log.last_key_value().map_or(0, |(&offset, _)| offset)
     }
 
+    /// Whether so many direct messages were sent to a socket that its inbox may have lost some.
+    pub(crate) fn may_overflow(&self, stay: &Stay) -> bool {
+        let bytes_of = |uid: &u64| self.messages[usize::try_from(*uid).expect("an index")].bytes;
+        stay.directs.len() > INBOX_MESSAGES_MAX || stay.directs.iter().map(bytes_of).sum::<usize>() > INBOX_BYTES_MAX
+    }
+
     /// The message that an event's name stands for.
     pub(crate) fn find(&self, name: &str) -> Option<(u64, &Fact)> {
         let uid: u64 = name.get(1..)?.parse().ok()?;
@@ -105,9 +114,10 @@ impl Facts {
     pub(crate) fn draw(&mut self, kind: Kind, channel: ChannelName, plan: &Plan, rng: &mut Rng) -> (u64, Publication) {
         let uid = self.messages.len() as u64;
         let (data, spread, args, attachments) = draw_content(uid, plan, rng);
+        let bytes = data.len();
         let event = EventName::foreign(&format!("{}{uid}", letter_of(kind))).expect("a valid name");
         let publication = Publication { event: Some(event), spread, ..Publication::new(channel.clone(), data) };
-        self.messages.push(Fact { kind, channel, args, attachments, taken: BTreeMap::new() });
+        self.messages.push(Fact { kind, channel, args, attachments, bytes, taken: BTreeMap::new() });
         (uid, publication)
     }
 }

@@ -123,9 +123,9 @@ impl World {
         let now = self.moment();
         let legacy = self.hosts[owner].shard.release(now, &token, "").map_err(|error| error.to_string())?;
         self.carry_out_effects(owner)?;
-        let stay = self.facts.stays.get_mut(id.as_str()).ok_or("a session without a stay")?;
-        stay.attached += 1;
-        let may_be_lost = resume.offset < self.facts.trimmed_to || stay.directs.len() > 200;
+        self.facts.stays.get_mut(id.as_str()).ok_or("a session without a stay")?.attached += 1;
+        let may_overflow = self.facts.may_overflow(&self.facts.stays[id.as_str()]);
+        let may_be_lost = resume.offset < self.facts.trimmed_to || may_overflow;
         let start = Start {
             token: token.clone(),
             id,
