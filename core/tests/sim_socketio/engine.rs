@@ -53,7 +53,7 @@ pub(crate) struct Engine {
     pub(crate) is_forgotten: bool,
     /// Why and when it ended: once.
     pub(crate) ended: Vec<(CloseReason, Micros)>,
-    /// The server has closed it, so a client that polls later is told.
+    /// The server has closed it while no poll was held: a client that polls later is told.
     pub(crate) is_closed_here: bool,
     /// How a poll that comes now finds out that it ended, if it can.
     pub(crate) farewell: Option<(&'static str, Micros)>,
@@ -100,7 +100,7 @@ impl Engine {
     /// Closes the connection from this side.
     pub(crate) fn close(&mut self, now: Moment, reason: CloseReason) {
         self.connection.handle_timeout(now);
-        self.is_closed_here |= self.connection.is_open();
+        self.is_closed_here |= self.connection.is_open() && self.held_poll.is_none();
         self.connection.close(now, reason);
     }
 
