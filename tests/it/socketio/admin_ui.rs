@@ -121,8 +121,11 @@ pub(crate) fn reference(password: &str) -> Option<(Server, SocketAddr)> {
 }
 
 fn beside_packages(name: &str) -> Option<PathBuf> {
-    let script = node_clients()?.join(name);
-    std::fs::copy(format!("{SOURCES}/{name}"), &script).expect("a file can be copied");
+    let folder = node_clients()?;
+    let (script, fresh) = (folder.join(name), folder.join(format!("{}-{name}", nanoid::nanoid!())));
+    // In one step: another test may be starting from the file that was there.
+    std::fs::copy(format!("{SOURCES}/{name}"), &fresh).expect("a file can be copied");
+    std::fs::rename(fresh, &script).expect("a file can be renamed");
     Some(script)
 }
 
