@@ -8,15 +8,13 @@ use santral_testkit::tools::require_tool;
 use serde_json::{Value, json};
 
 use crate::support::contract::{assert_refused, expect_silence, next, percent, send, text};
-use crate::support::packages::{SOURCES, node_clients};
+use crate::support::packages::node_program;
 use crate::support::{PATIENCE, Santral, deadline, post_json};
 
 /// Lets a back end take these steps, see tests/clients/emitter.cjs; its output by lines, or `None` without
 /// Node or its packages.
 fn take_steps(via: &str, address: &str, token: &str, steps: &Value) -> Option<Vec<String>> {
-    let packages = node_clients()?;
-    let script = packages.join("emitter.cjs");
-    std::fs::copy(format!("{SOURCES}/emitter.cjs"), &script).expect("a file can be copied");
+    let script = node_program("emitter.cjs")?;
     let mut command = Command::new(require_tool("node")?);
     command.arg(script).args([via, address, &steps.to_string()]).env("TOKEN", token);
     let output = command.output().expect("node starts");

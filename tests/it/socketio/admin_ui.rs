@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::wire::handshake;
 use crate::support::PATIENCE;
-use crate::support::packages::{SOURCES, node_clients};
+use crate::support::packages::node_program;
 
 /// One Admin UI. Dropping it ends it.
 pub(crate) struct AdminUi {
@@ -28,7 +27,7 @@ pub(crate) struct AdminUi {
 impl AdminUi {
     /// Starts one and lets it ask for entry; `None`, said loudly, without Node or its packages.
     pub(crate) fn open(address: SocketAddr, transport: &str, auth: &Value) -> Option<Self> {
-        let script = beside_packages("admin_ui.cjs")?;
+        let script = node_program("admin_ui.cjs")?;
         let mut command = Command::new(require_tool("node")?);
         command.arg(script).arg(format!("http://{address}")).arg(transport).arg(auth.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -112,21 +111,12 @@ impl Drop for AdminUi {
 
 /// npm `socket.io` with `instrument()`, where `root` has this password; `None`, said loudly, without Node.
 pub(crate) fn reference(password: &str) -> Option<(Server, SocketAddr)> {
-    let script = beside_packages("admin_reference.cjs")?;
+    let script = node_program("admin_reference.cjs")?;
     let command = ServerCommand::new(require_tool("node")?).arg(script).env("ADMIN_PASSWORD", password);
     let mut server = command.spawn().expect("the reference starts");
     let listens = |line: &str| line.strip_prefix("listening on http://")?.parse().ok();
     let address = server.wait_for_line(listens, PATIENCE).expect("the reference says where it listens");
     Some((server, address))
-}
-
-fn beside_packages(name: &str) -> Option<PathBuf> {
-    let folder = node_clients()?;
-    let (script, fresh) = (folder.join(name), folder.join(format!("{}-{name}", nanoid::nanoid!())));
-    // In one step: another test may be starting from the file that was there.
-    std::fs::copy(format!("{SOURCES}/{name}"), &fresh).expect("a file can be copied");
-    std::fs::rename(fresh, &script).expect("a file can be renamed");
-    Some(script)
 }
 
 /// An Engine.IO connection by polls, by hand.

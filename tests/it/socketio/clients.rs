@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::target::{Options, Target};
 use super::wire::MOMENT;
 use crate::browser::checks;
-use crate::support::packages::{SOURCES, node_clients, python_clients};
-use crate::support::programs::{Program, beside_packages};
+use crate::support::packages::{SOURCES, node_program, python_clients};
+use crate::support::programs::Program;
 
 #[test]
 fn clients_of_each_version_work_with_npm_socket_io_over_polling() {
@@ -74,8 +74,8 @@ const PYTHON_CHECKS: u64 = 11;
 const BROWSER_CHECKS: u64 = 8;
 
 fn each_version(start: fn(Options) -> Option<Target>, mode: &str) {
-    let (Some(folder), Some(node)) = (node_clients(), require_tool("node")) else { return };
-    let script = beside_packages(folder, "socketio.cjs");
+    let (Some(script), Some(node)) = (node_program("socketio.cjs"), require_tool("node")) else { return };
+    let script = script.display().to_string();
     let program = |name: String, checks, more: &[&str]| Program {
         name,
         interpreter: node.clone(),

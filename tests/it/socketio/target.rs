@@ -7,7 +7,7 @@ use santral_testkit::process::{Server, ServerCommand};
 use santral_testkit::tools::require_tool;
 use serde_json::Value;
 
-use crate::support::packages::{SOURCES, node_clients};
+use crate::support::packages::{node_clients, node_program};
 use crate::support::{PATIENCE, Santral, memory_kib};
 
 /// Which server it is.
@@ -161,9 +161,7 @@ impl Target {
 
 /// Starts the reference on this port, 0 for any.
 fn launch(options: Options, port: u16) -> Option<(Server, SocketAddr)> {
-    let packages = node_clients()?;
-    let script = packages.join("reference.cjs");
-    std::fs::copy(format!("{SOURCES}/reference.cjs"), &script).expect("a file can be copied");
+    let script = node_program("reference.cjs")?;
     let more = [
         ("PING_INTERVAL_MS", options.is_quick.then_some(300)),
         ("PING_TIMEOUT_MS", options.is_quick.then_some(200)),

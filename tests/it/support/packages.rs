@@ -44,6 +44,16 @@ pub(crate) fn python_clients() -> Option<&'static Path> {
     Some(PYTHON.get_or_init(|| folder.join("python/bin/python")))
 }
 
+/// A program of `tests/clients` for Node, copied to where its packages are; `None`, said loudly, without them.
+pub(crate) fn node_program(name: &str) -> Option<PathBuf> {
+    let folder = node_clients()?;
+    let (script, fresh) = (folder.join(name), folder.join(format!("{}-{name}", nanoid::nanoid!())));
+    // In one step: another test may be starting from the file that was there.
+    fs::copy(Path::new(SOURCES).join(name), &fresh).expect("a file can be copied");
+    fs::rename(fresh, &script).expect("a file can be renamed");
+    Some(script)
+}
+
 /// Installs what these lists name into the folder of the tests, unless the same has been installed there.
 fn installed(lists: &[&str], made: &str, install: impl Fn(&Path) -> Option<Command>) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../ci-tools/clients");

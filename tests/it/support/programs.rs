@@ -3,13 +3,11 @@
 //! `{"check": name, "ok": true}` or with `"ok": false` and an `error`; `{"want": what, …}` asks for
 //! something that a client cannot do for itself; `{"done": count}` is the last line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use santral_testkit::process::{Server, ServerCommand};
 use serde_json::Value;
-
-use super::packages::SOURCES;
 
 /// A program and how it is called.
 pub(crate) struct Program {
@@ -53,13 +51,6 @@ pub(crate) fn judge(name: &str, checks: u64, mut next: impl FnMut() -> Value, mu
     }
     println!("{name}: {}", passed.join(", "));
     assert!(failed.is_empty(), "{name}: {} checks fail:\n{}", failed.len(), failed.join("\n"));
-}
-
-/// A program for Node, copied to where its packages are.
-pub(crate) fn beside_packages(folder: &Path, name: &str) -> String {
-    let path = folder.join(name);
-    std::fs::copy(format!("{SOURCES}/{name}"), &path).expect("a file can be copied");
-    path.to_str().expect("the path is text").to_owned()
 }
 
 /// The line of JSON with this number, counted from 1; what else a program says is passed over.

@@ -9,14 +9,14 @@ use santral_testkit::tools::require_tool;
 use serde_json::{Value, json};
 
 use crate::browser::checks;
-use crate::support::packages::{SOURCES, node_clients, python_clients};
-use crate::support::programs::{Program, beside_packages};
+use crate::support::packages::{SOURCES, node_program, python_clients};
+use crate::support::programs::Program;
 use crate::support::{PATIENCE, Santral};
 
 #[test]
 fn npm_ws_works() {
-    let (Some(folder), Some(node)) = (node_clients(), require_tool("node")) else { return };
-    let script = beside_packages(folder, "ws.cjs");
+    let (Some(script), Some(node)) = (node_program("ws.cjs"), require_tool("node")) else { return };
+    let script = script.display().to_string();
     run(|url| Program { name: "npm ws".into(), interpreter: node, arguments: vec![script, url], checks: 11 });
 }
 
