@@ -162,6 +162,7 @@ impl Run {
         let mut late = join(&mut self.publishers, &self.phase);
         self.publish_one(END);
         late.extend(join(&mut self.subscribers, &self.phase));
+        assert!(self.santral.server.is_running(), "the server has died:\n{}", self.santral.server.output());
         self.dump();
         let files = std::fs::read_dir(self.journals.path()).expect("the folder is there");
         let files: Vec<_> = files.map(|file| file.expect("a folder can be read").path()).collect();

@@ -17,7 +17,7 @@ impl Line for Sse {
         let path = format!("/api/events?channel={CHANNEL}&broadcast=0");
         let headers = [("Last-Event-ID", client.behind())];
         let Ok(mut stream) = SseClient::open(client.address, &path, &headers, SILENCE_MAX) else { return };
-        while !client.has_end {
+        while !client.is_done() {
             let Ok(Some(event)) = stream.next_event(Instant::now() + SILENCE_MAX) else { return };
             let data: Value = serde_json::from_str(&event.data).expect("what the server says is JSON");
             let id = Some(event.last_event_id.as_str()).filter(|id| !id.is_empty());
@@ -36,7 +36,7 @@ pub(crate) struct Polls {
 
 impl Line for Polls {
     fn connect(&mut self, client: &mut Subscriber) {
-        while !client.has_end {
+        while !client.is_done() {
             let session = self.session.as_ref().map(|session| format!("&session={session}")).unwrap_or_default();
             let path =
                 format!("/api/poll?channel={CHANNEL}&broadcast=0&wait=1&lastEventId={}{session}", client.behind());

@@ -46,7 +46,7 @@ impl SocketIo {
             }
         }
         engine.say(client, &format!("40{auth}"))?;
-        while !client.has_end {
+        while !client.is_done() {
             for packet in engine.hear(client)? {
                 if packet == "2" {
                     engine.say(client, "3")?;

@@ -60,7 +60,7 @@ impl Subscriber {
 
     pub(crate) fn run(mut self, line: &mut dyn Line) {
         let mut connections = 0;
-        while !self.has_end && !self.phase.is_over() {
+        while !self.is_done() {
             let last_event_id = self.position.clone();
             self.write(Record::Attach { client: self.name.clone(), last_event_id, channels: vec![CHANNEL.to_owned()] });
             line.connect(&mut self);
@@ -104,6 +104,11 @@ impl Subscriber {
         if let Some(id) = id {
             self.position = Some(id.to_owned());
         }
+    }
+
+    /// Whether it has the last message, or the test is over without.
+    pub(crate) fn is_done(&self) -> bool {
+        self.has_end || self.phase.is_over()
     }
 
     /// The position for a transport that always has one.

@@ -15,7 +15,7 @@ impl Line for Plain {
     fn connect(&mut self, client: &mut Subscriber) {
         let path = format!("/api/v1/ws?channel={CHANNEL}&broadcast=0&lastEventId={}", client.behind());
         let Ok(mut socket) = WebSocket::open(client.address, &path, &[], SILENCE_MAX) else { return };
-        while !client.has_end {
+        while !client.is_done() {
             match socket.next_message(Instant::now() + SILENCE_MAX) {
                 Ok(Some(Message::Text(text))) => {
                     let message: Value = serde_json::from_str(&text).expect("what the server says is JSON");
