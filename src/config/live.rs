@@ -271,7 +271,11 @@ mod tests {
         let shape = key.shape();
         let ends = |end: &Option<SettingValue>| match end {
             Some(SettingValue::Integer(number)) => *number,
-            Some(SettingValue::Text(text)) => super::super::forms::span_of(text).expect("a time span").as_secs(),
+            Some(SettingValue::Text(text)) => {
+                // A bare number is seconds, whole ones.
+                let span = super::super::forms::span_of(text).expect("a time span");
+                span.as_secs() + u64::from(span.subsec_nanos() > 0)
+            }
             other => panic!("{}: {other:?}", key.name),
         };
         let (mut good, mut bad) = match shape.kind {
@@ -304,7 +308,7 @@ mod tests {
                 let item = shape.choices.first().map_or(usual, String::as_str);
                 (
                     vec![json!([item]), json!(item)],
-                    vec![json!(1), json!(true), json!([1]), json!(["a,b"]), json!("a b")],
+                    vec![json!(1), json!(true), json!([1]), json!(["a,b"]), json!("a\nb")],
                 )
             }
             SettingKind::String => (vec![json!("info")], vec![json!(1), json!(true), json!(["info"])]),

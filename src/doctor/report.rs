@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(json["failed"], true);
         assert_eq!(json["findings"][1]["outcome"], "fail");
         assert_eq!(json["findings"][1]["found"], "said [31m [redacted]");
-        assert_eq!(json["findings"].as_array().map(Vec::len), Some(17));
+        assert_eq!(json["findings"].as_array().map(Vec::len), Some(20));
         assert_eq!(told[0], "ok    name            fine\n");
         assert_eq!(told[1].lines().count(), 2, "{told:?}");
     }
