@@ -95,6 +95,9 @@ pub async fn get(
     caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
     let query: WebSocketQuery = query::parse(&request)?;
+    if let Some(Err(error)) = query.session.as_deref().map(SessionToken::parse) {
+        return Ok(refuse(&request, &Refusal::Session(error).into()));
+    }
     if let Some(missing) = websocket::objection(&request) {
         return Err(ApiError::UpgradeRequired(missing));
     }
