@@ -47,7 +47,7 @@ fn hello_comes_first_and_says_who_where_and_how() {
     assert!(text(&content["session"]).len() >= 22);
     assert_eq!((&content["recovered"], &content["user"]), (&json("false"), &json("null")));
     assert_eq!((&content["heartbeatMs"], &content["retentionSeconds"]), (&json("25000"), &json("604800")));
-    assert_eq!((&content["node"], &content["transports"]), (&json("\"one\""), &json(r#"["sse","websocket","poll"]"#)));
+    assert_eq!((&content["node"], &content["transports"]), (&json("\"one\""), &json(r#"["sse","websocket","poll","socketio"]"#)));
     let time = text(&content["serverTime"]);
     assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
 }
@@ -86,7 +86,7 @@ fn a_stream_is_these_bytes() {
 const RAW: &str = r#"retry: <ms>
 id: <epoch>-0
 event: hello
-data: {"session":"<token>","connection":"<token>","recovered":false,"heartbeatMs":25000,"serverTime":"<time>","node":"<node>","user":null,"channels":["a","broadcast"],"retentionSeconds":604800,"transports":["sse","websocket","poll"]}
+data: {"session":"<token>","connection":"<token>","recovered":false,"heartbeatMs":25000,"serverTime":"<time>","node":"<node>","user":null,"channels":["a","broadcast"],"retentionSeconds":604800,"transports":["sse","websocket","poll","socketio"]}
 
 :<2045 spaces>
 
@@ -111,7 +111,7 @@ data: {}"#;
 const ENVELOPE: &str = r#"retry: <ms>
 id: <epoch>-4
 event: hello
-data: {"session":"<token>","connection":"<token>","recovered":false,"heartbeatMs":25000,"serverTime":"<time>","node":"<node>","user":null,"channels":["a","broadcast"],"retentionSeconds":604800,"transports":["sse","websocket","poll"]}
+data: {"session":"<token>","connection":"<token>","recovered":false,"heartbeatMs":25000,"serverTime":"<time>","node":"<node>","user":null,"channels":["a","broadcast"],"retentionSeconds":604800,"transports":["sse","websocket","poll","socketio"]}
 
 :<2045 spaces>
 
