@@ -47,7 +47,10 @@ fn hello_comes_first_and_says_who_where_and_how() {
     assert!(text(&content["session"]).len() >= 22);
     assert_eq!((&content["recovered"], &content["user"]), (&json("false"), &json("null")));
     assert_eq!((&content["heartbeatMs"], &content["retentionSeconds"]), (&json("25000"), &json("604800")));
-    assert_eq!((&content["node"], &content["transports"]), (&json("\"one\""), &json(r#"["sse","websocket","poll","socketio"]"#)));
+    assert_eq!(
+        (&content["node"], &content["transports"]),
+        (&json("\"one\""), &json(r#"["sse","websocket","poll","socketio"]"#))
+    );
     let time = text(&content["serverTime"]);
     assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
 }
