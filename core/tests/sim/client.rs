@@ -168,6 +168,9 @@ impl Client {
                 let (id, next_direct, chain) = self.seen.get(rng.index(self.seen.len()))?.clone();
                 if chain == self.chain {
                     self.next_direct = self.next_direct.min(next_direct);
+                } else {
+                    // Whoever claims a place of an earlier session says that it knows of the loss in between.
+                    self.owed_inbox_gap = false;
                 }
                 self.repeats = true;
                 id
