@@ -3,10 +3,12 @@
 //! What an operator may change is a setting whose default stands here; the rest is fixed.
 
 mod protocols;
+mod video;
 
 use std::time::Duration;
 
 pub use protocols::*;
+pub use video::*;
 
 /// A fixed bound that clients meet, for the list of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use santral_core::grants::{Grants, Patterns};
+use santral_core::grants::Grants;
 use tokio::sync::Notify;
 
 use super::ServeError;
@@ -172,12 +172,18 @@ fn accounts_options(config: &Config) -> AccountsOptions {
 }
 
 fn role_grants(config: &Config) -> RoleGrants {
-    let grants = |subscribe: &Patterns, publish: &Patterns, presence: &Patterns| {
-        let (subscribe, publish, presence) = (subscribe.clone(), publish.clone(), presence.clone());
-        Arc::new(Grants { subscribe, publish, presence, ..Grants::default() })
-    };
     RoleGrants {
-        anonymous: grants(&config.anonymous_subscribe, &config.anonymous_publish, &config.anonymous_presence),
-        user: grants(&config.user_subscribe, &config.user_publish, &config.user_presence),
+        anonymous: Arc::new(Grants {
+            subscribe: config.anonymous_subscribe.clone(),
+            publish: config.anonymous_publish.clone(),
+            presence: config.anonymous_presence.clone(),
+            rooms: config.anonymous_rooms.clone(),
+        }),
+        user: Arc::new(Grants {
+            subscribe: config.user_subscribe.clone(),
+            publish: config.user_publish.clone(),
+            presence: config.user_presence.clone(),
+            rooms: config.user_rooms.clone(),
+        }),
     }
 }

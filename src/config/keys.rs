@@ -19,8 +19,9 @@ use super::descriptors::{self, Descriptors};
 use super::forms::{
     Address, Choice, Count, DatabaseUrl, Folder, Form, LogFilter, Name, Positive, Span, Switch, SwitchOr, Whole,
 };
+use super::ice_urls::{IceUrl, StunServer, TurnServer};
 use super::key::{Basis, Default, Key, Reach};
-use super::lists::{ChannelPatterns, ListOf, NamespaceName, Network, Origin};
+use super::lists::{ChannelPatterns, ListOf, NamespaceName, Network, Origin, RoomPatterns};
 use super::optional::{FilePath, Line, Optional, SigningSecret};
 use super::origins::OriginPattern;
 use super::resolve::Resolver;
@@ -110,6 +111,9 @@ keys! {
     /// Channels whose followers those may see who do not say who they are.
     live anonymous_presence: Patterns = ChannelPatterns, Default::Text("");
 
+    /// Video rooms that those may enter who do not say who they are.
+    live anonymous_rooms: Patterns = RoomPatterns, Default::Text("");
+
     /// Channels that users with an account may follow.
     live user_subscribe: Patterns = ChannelPatterns, Default::Text("public:*");
 
@@ -118,6 +122,10 @@ keys! {
 
     /// Channels whose followers users with an account may see.
     live user_presence: Patterns = ChannelPatterns, Default::Text("public:*");
+
+    /// Video rooms that users with an account may enter.
+    /// A private room asks for more: see docs/video.md.
+    live user_rooms: Patterns = RoomPatterns, Default::Text("*");
 
     /// How long an access token is good; a stream ends with its token unless it presents a new one.
     live access_token_lifetime: Duration = Span { min: MINUTE, max: limits::ACCESS_TOKEN_LIFETIME_MAX },
@@ -265,6 +273,39 @@ keys! {
     /// Namespaces in which `@socket.io/postgres-emitter` is heard, where the database is PostgreSQL; none by default.
     /// Whoever may connect to the database may then publish, move and disconnect without further right.
     start socketio_emitter_namespaces: Vec<Namespace> = ListOf { item: NamespaceName, min: 0 }, Default::Text("");
+
+    /// Most participants that a video room may be made for.
+    live video_max_participants: usize = Count(Whole { min: 1, max: limits::PARTICIPANTS_MAX as u64, unit: "participants" }),
+        Default::Number(limits::ROOM_PARTICIPANTS_MAX as u64);
+
+    /// Most participants of a video room whose media go from each to each, as all do without a media server.
+    live video_mesh_limit: usize = Count(Whole { min: 1, max: limits::PARTICIPANTS_MAX as u64, unit: "participants" }),
+        Default::Number(limits::MESH_PARTICIPANTS_MAX as u64);
+
+    /// Most video rooms of one user or API key at the same time.
+    live video_rooms_per_principal: usize = Count(Whole { min: 1, max: 1_000_000, unit: "rooms" }),
+        Default::Number(limits::ROOMS_PER_PRINCIPAL as u64);
+
+    /// Most video rooms at the same time.
+    live video_rooms_max: usize = Count(Whole { min: 1, max: 1_000_000, unit: "rooms" }),
+        Default::Number(limits::ROOMS_MAX as u64);
+
+    /// STUN servers that the browsers of a call ask for their public address; this server contacts none.
+    /// The default belongs to Google; name your own, or none where everybody is in one network or has TURN.
+    live ice_stun_urls: Vec<IceUrl> = ListOf { item: StunServer, min: 0 }, Default::Text("stun:stun.l.google.com:19302");
+
+    /// TURN servers that relay the media of a call where browsers cannot reach each other; see docs/turn.md.
+    /// Name UDP, TCP and TLS, in the order of preference. Needs `turn_secret`.
+    start turn_urls: Vec<IceUrl> = ListOf { item: TurnServer, min: 0 }, Default::Text("");
+
+    /// Key from which passwords for the TURN servers are made: `static-auth-secret` of coturn. Never shown.
+    /// Whoever is in a call sees what was made from it, so a short one could be guessed.
+    start turn_secret: Option<Secret> = Optional(SigningSecret), Default::Text("");
+
+    /// How long a password for the TURN servers is good; a fresh one comes after half of it.
+    live turn_credential_lifetime: Duration =
+        Span { min: limits::TURN_CREDENTIAL_LIFETIME_MIN, max: limits::TURN_CREDENTIAL_LIFETIME_MAX },
+        Default::Span(limits::TURN_CREDENTIAL_LIFETIME);
 
     /// Longest silence on a stream before a ping is sent.
     /// Streams that are open keep to what they were told, unless it becomes shorter.

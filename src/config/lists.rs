@@ -75,6 +75,30 @@ impl Form for ChannelPatterns {
     }
 }
 
+/// Video rooms: patterns of their ids.
+pub(super) struct RoomPatterns;
+
+impl Describe for RoomPatterns {
+    fn expected(&self) -> String {
+        format!(
+            "a list with commas of 0 to {GRANT_PATTERNS_MAX} rooms, like standup,class-*: a star at the end stands \
+             for any rest"
+        )
+    }
+
+    fn shape(&self) -> Shape {
+        ChannelPatterns.shape()
+    }
+}
+
+impl Form for RoomPatterns {
+    type Value = Patterns;
+
+    fn parse(&self, text: &str) -> Option<Patterns> {
+        ChannelPatterns.parse(text)
+    }
+}
+
 /// Web origins whose pages may use the API.
 pub(super) struct Origin;
 

@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `keys`, `key` | the declaration of every setting |
-//! | `forms`, `lists`, `optional`, `origins` | what values look like |
+//! | `forms`, `lists`, `optional`, `origins`, `ice_urls` | what values look like |
 //! | `resolve` | which source holds |
 //! | `live` | what holds now, and how it changes while the server runs |
 //! | `problem`, `nearest` | what is wrong, and what was meant |
@@ -16,6 +16,7 @@
 
 pub mod descriptors;
 mod forms;
+mod ice_urls;
 mod key;
 mod keys;
 mod lists;
@@ -30,6 +31,7 @@ mod secret;
 
 use std::net::SocketAddr;
 
+pub use ice_urls::IceUrl;
 pub use keys::Config;
 pub(crate) use keys::KEYS;
 pub use live::{Change, LiveConfig, TooManyListeners};
@@ -160,6 +162,11 @@ impl Config {
             OpenMode::Auto => !has_admin && is_local(self.listen),
         }
     }
+
+    /// Whether TURN servers are named for which no passwords can be made.
+    fn lacks_turn_secret(&self) -> bool {
+        !self.turn_urls.is_empty() && self.turn_secret.is_none()
+    }
 }
 
 /// A configuration, and how it came about.
@@ -186,6 +193,9 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Problems> {
 /// Reads every value and what is derived from several of them.
 fn assemble(resolver: &mut Resolver) -> Result<Config, Problems> {
     let config = keys::read_all(resolver);
+    if config.as_ref().is_some_and(Config::lacks_turn_secret) {
+        resolver.problems.push(Problem::NoTurnSecret);
+    }
     match config {
         Some(mut config) if resolver.problems.is_empty() => {
             config.descriptors = config.descriptors.with_streams_max(config.max_connections);

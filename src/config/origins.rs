@@ -66,7 +66,7 @@ impl fmt::Display for OriginPattern {
 }
 
 /// Host and port; `None` for a port that is none.
-fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+pub(super) fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     match authority.rsplit_once(':') {
         // The colon may be one of an IPv6 address.
         Some((host, port)) if !port.contains(']') => {
@@ -77,7 +77,8 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-fn is_host(host: &str) -> bool {
+/// A name, or an IPv6 address in brackets; in small letters.
+pub(super) fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|address| address.strip_suffix(']')) {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
         None => is_host_name(host),

@@ -92,6 +92,9 @@ pub enum Problem {
         /// What the parser said.
         message: String,
     },
+    /// TURN servers that nobody could use.
+    #[error("turn_urls: without turn_secret there are no passwords for the TURN servers")]
+    NoTurnSecret,
     /// Too few file descriptors.
     #[error(transparent)]
     TooFewDescriptors(#[from] TooFew),

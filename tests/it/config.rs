@@ -84,6 +84,13 @@ fn without_configuration_it_would_listen_on_this_machine_only() {
         ("access_token_lifetime", "15m"),
         ("trusted_proxies", "none"),
         ("token_secret", "none"),
+        ("user_rooms", "*"),
+        ("anonymous_rooms", "none"),
+        ("video_max_participants", "12"),
+        ("video_mesh_limit", "10"),
+        ("ice_stun_urls", "stun:stun.l.google.com:19302"),
+        ("turn_urls", "none"),
+        ("turn_credential_lifetime", "1h"),
     ] {
         assert_eq!(outcome.line(key), [value, "default"]);
     }
@@ -133,6 +140,23 @@ fn an_unknown_name_is_an_error_that_names_the_nearest() {
     flag.refuses(64, &["'--heart-beat'", "'--heartbeat'"]);
     Santral::new(&["chek-config"]).run().refuses(64, &["'chek-config'", "'check-config'"]);
     Santral::new(&[]).env("SANTRAL_COLOUR", "x").run().refuses(78, &["\"SANTRAL_COLOUR\"", "--help"]);
+}
+
+#[test]
+fn turn_servers_need_a_secret_that_is_not_easily_guessed() {
+    let check = |settings: &[(&str, &str)]| {
+        let santral = Santral::new(&["check-config"]).env("SANTRAL_TURN_URLS", "turn:turn.example.com");
+        settings.iter().fold(santral, |santral, (name, value)| santral.env(name, value)).run()
+    };
+    check(&[]).refuses(78, &["turn_urls", "without turn_secret"]);
+    let short = check(&[("SANTRAL_TURN_SECRET", "hunter2")]);
+    short.refuses(78, &["turn_secret", "32 to 512 bytes"]);
+    assert!(!short.stderr.contains("hunter2"), "{short:?}");
+    let set = check(&[("SANTRAL_TURN_SECRET", "9f2c4be1a07d5386e4f1b2c3d8a97065")]);
+    assert_eq!(set.line("turn_urls"), ["turn:turn.example.com", "environment", "SANTRAL_TURN_URLS"]);
+    assert_eq!(set.line("turn_secret")[0], "[redacted]");
+    let odd = check(&[("SANTRAL_TURN_URLS", "turn://turn.example.com")]);
+    odd.refuses(78, &["turn_urls", "turn:turn.example.com:3478?transport=udp"]);
 }
 
 #[test]
