@@ -1912,6 +1912,46 @@ export type StatsRing = {
 };
 
 /**
+ * A server, or several that take the same credential: `RTCIceServer` of WebRTC 1.0, section 4.2.4.
+ */
+export type IceServer = {
+    /**
+     * URIs of RFC 7064 or RFC 7065.
+     */
+    urls: Array<string>,
+    /**
+     * For TURN: when the credential ends, in seconds since 1970, and whose it is.
+     */
+    username?: string,
+    /**
+     * For TURN: the password of that user name.
+     */
+    credential?: string,
+};
+
+/**
+ * Answer of `GET /api/webrtc/ice-servers`; the same comes again in `webrtc.ice-servers` before it ends.
+ */
+export type IceServers = {
+    /**
+     * For `iceServers` of the configuration of an `RTCPeerConnection`. May be empty.
+     */
+    iceServers: Array<IceServer>,
+    /**
+     * How long they are good, in seconds from now.
+     */
+    ttlSec: number,
+    /**
+     * When to take fresh ones, RFC 3339; absent where nothing ends.
+     */
+    refreshAt?: string,
+    /**
+     * Whether media must go through TURN: `iceTransportPolicy: "relay"`.
+     */
+    relayOnly: boolean,
+};
+
+/**
  * Body of every error answer, `application/problem+json` (RFC 9457, section 3).
  */
 export type Problem = {

@@ -12,6 +12,7 @@ pub mod event_log;
 pub mod events;
 pub mod grammar;
 pub mod health;
+pub mod ice;
 pub mod problem;
 pub mod publish;
 pub mod reason;

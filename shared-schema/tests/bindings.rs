@@ -5,8 +5,8 @@ use std::path::Path;
 use std::{env, fs};
 
 use santral_schema::{
-    access, accounts, channels, connections, event_log, events, health, problem, publish, reason, sessions, settings,
-    stats,
+    access, accounts, channels, connections, event_log, events, health, ice, problem, publish, reason, sessions,
+    settings, stats,
 };
 use ts_rs::{Config, TS};
 
@@ -113,6 +113,8 @@ all_declarations! {
     stats::ProcessStats,
     stats::StatsSample,
     stats::StatsRing,
+    ice::IceServer,
+    ice::IceServers,
     problem::Problem,
     problem::ProblemCode,
 }

@@ -9,6 +9,7 @@ pub mod connection_records;
 pub mod connections;
 pub mod emitter;
 pub mod event_log;
+pub mod ice;
 pub mod message;
 pub mod openness;
 pub mod operator;
