@@ -13,8 +13,9 @@ use crate::names::{NameError, check_length};
 /// Event names that only the server sends on its own streams.
 const RESERVED: [&str; 5] = ["hello", "ping", "gap", "bye", "presence"];
 
-/// Prefix of further event names that only the server sends, whatever the protocol.
-const RESERVED_PREFIX: &str = "santral:";
+/// Prefixes of further event names that only the server sends, whatever the protocol: a client of a call
+/// must be able to believe them.
+const RESERVED_PREFIXES: [&str; 3] = ["santral:", "video.", "webrtc."];
 
 /// Event names of which a Socket.IO client takes the packet for a broken one and hangs up.
 const RESERVED_IN_SOCKET_IO: [&str; 6] =
@@ -49,10 +50,16 @@ impl EventName {
         if let Some((at, _)) = text.char_indices().find(|&(_, character)| breaks_a_line(character)) {
             return Err(NameError::BadCharacter(at));
         }
-        if text.starts_with(RESERVED_PREFIX) {
+        if RESERVED_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
             return Err(NameError::Reserved);
         }
         Ok(Self(text.into()))
+    }
+
+    /// A name of the server's own, which no publisher can use.
+    pub(crate) fn of_server(name: &'static str) -> Self {
+        debug_assert!(Self::foreign(name) == Err(NameError::Reserved), "{name} could be forged");
+        Self(name.into())
     }
 
     /// The name as text.
@@ -125,7 +132,9 @@ mod tests {
             assert_eq!(foreign.on_stream().to_string(), format!("io:{reserved}"));
             assert_eq!(foreign.on_socket_io().to_string(), reserved);
         }
-        assert_eq!(EventName::foreign("santral:x"), Err(NameError::Reserved));
+        for servers in ["santral:x", "video.room.closed", "webrtc.signal"] {
+            assert_eq!(EventName::foreign(servers), Err(NameError::Reserved));
+        }
         for reserved in RESERVED_IN_SOCKET_IO {
             let name = EventName::parse(reserved).expect("a name like others on our own streams");
             assert_eq!((name.on_stream().to_string(), name.on_socket_io().prefix), (reserved.to_owned(), "io:"));

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod call_quality;
 pub mod client;
 pub mod engineio;
 pub mod entry;
@@ -21,6 +22,7 @@ pub mod names;
 pub mod namespace;
 pub mod position;
 mod ring;
+pub mod rooms;
 pub mod session;
 pub mod shard;
 pub mod socketio;

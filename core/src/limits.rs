@@ -3,11 +3,13 @@
 //! What an operator may change is a setting whose default stands here; the rest is fixed.
 
 mod protocols;
+mod rooms;
 mod video;
 
 use std::time::Duration;
 
 pub use protocols::*;
+pub use rooms::*;
 pub use video::*;
 
 /// A fixed bound that clients meet, for the list of the API.

@@ -49,6 +49,8 @@ text_schemas! {
     Selector = r"^([A-Za-z0-9][A-Za-z0-9_.:@/-]{0,127}\*?|\*)$", "orders.*";
     /// A space of channels beside the usual one, `/`.
     Namespace = r"^/[A-Za-z0-9_.:@/-]{0,63}$", "/chat";
+    /// The id of a video room.
+    RoomId = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", "meeting-123";
     /// A connection or a channel.
     Excepted = r"^([A-Za-z0-9][A-Za-z0-9_.:@/-]{0,127}|[A-Za-z0-9_-]{22})$", "V1StGXR8_Z5jdHi6B-myTq";
     /// The name of an event: at most 128 bytes without control characters. `hello`, `ping`, `gap`, `bye`, `presence` and all that begin with `santral:` belong to the server.

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod call_quality;
 pub mod channels;
 pub mod connections;
 pub mod event_log;
@@ -13,9 +14,12 @@ pub mod events;
 pub mod grammar;
 pub mod health;
 pub mod ice;
+pub mod participants;
 pub mod problem;
 pub mod publish;
 pub mod reason;
 pub mod sessions;
 pub mod settings;
+pub mod signal;
 pub mod stats;
+pub mod video;
