@@ -135,3 +135,74 @@ diesel::table! {
         disconnect_code -> Nullable<Integer>,
     }
 }
+
+diesel::table! {
+    video_rooms (id) {
+        id -> Text,
+        name -> Text,
+        host_id -> Nullable<Text>,
+        max_participants -> Integer,
+        password_hash -> Nullable<Text>,
+        visibility -> Text,
+        lobby -> Text,
+        topology -> Text,
+        host_policy -> Text,
+        status -> Text,
+        settings_json -> Text,
+        epoch -> Text,
+        created_at -> BigInt,
+        started_at -> Nullable<BigInt>,
+        closed_at -> Nullable<BigInt>,
+        close_reason -> Nullable<Text>,
+        expires_at -> Nullable<BigInt>,
+        owner -> Nullable<Text>,
+        host_token_hash -> Nullable<Binary>,
+        metadata_json -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    video_participants (id) {
+        id -> Text,
+        room_id -> Text,
+        user_id -> Nullable<Text>,
+        display_name -> Text,
+        role -> Text,
+        ordinal -> Integer,
+        state -> Text,
+        joined_at -> BigInt,
+        left_at -> Nullable<BigInt>,
+        left_reason -> Nullable<Text>,
+        media_json -> Text,
+        metadata_json -> Text,
+        token_hash -> Nullable<Binary>,
+        quality_json -> Nullable<Text>,
+        principal -> Nullable<Text>,
+        is_host -> Integer,
+    }
+}
+
+diesel::table! {
+    video_bans (room_id, subject) {
+        room_id -> Text,
+        subject -> Text,
+        created_by -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    webhook_outbox (id) {
+        id -> BigInt,
+        event_id -> Text,
+        url -> Text,
+        subject -> Text,
+        #[sql_name = "type"]
+        kind -> Text,
+        body_json -> Text,
+        created_at -> BigInt,
+        attempts -> Integer,
+        next_attempt_at -> BigInt,
+        last_error -> Nullable<Text>,
+    }
+}

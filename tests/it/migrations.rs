@@ -88,9 +88,17 @@ fn both_databases_go_up_down_and_up_to_the_same_tables() {
     let path = folder.path().join("log.db");
     let mut sqlite = SqliteConnection::establish(&path.display().to_string()).expect("a fresh file");
     let of_sqlite = up_down_up(&mut sqlite, || SQLITE, tables_of_sqlite);
-    for table in
-        ["users", "connections", "messages", "event_logs", "video_rooms", "video_participants", "server_settings"]
-    {
+    for table in [
+        "users",
+        "connections",
+        "messages",
+        "event_logs",
+        "video_rooms",
+        "video_participants",
+        "video_bans",
+        "webhook_outbox",
+        "server_settings",
+    ] {
         assert!(of_sqlite.contains_key(table), "{table}");
     }
     let Some(server) = Postgres::start().expect("a private PostgreSQL") else { return };
