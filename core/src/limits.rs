@@ -5,12 +5,14 @@
 mod protocols;
 mod rooms;
 mod video;
+mod webhooks;
 
 use std::time::Duration;
 
 pub use protocols::*;
 pub use rooms::*;
 pub use video::*;
+pub use webhooks::*;
 
 /// A fixed bound that clients meet, for the list of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

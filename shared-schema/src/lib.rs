@@ -23,3 +23,4 @@ pub mod settings;
 pub mod signal;
 pub mod stats;
 pub mod video;
+pub mod webhooks;

@@ -7,3 +7,4 @@ pub mod notices;
 pub mod settings;
 pub mod store;
 pub mod survey;
+pub mod webhooks;

@@ -10,6 +10,7 @@
 //! | `reader`, `page`, `channels` | what reads it |
 //! | `records` | what is kept beside the log, and how it is read and written |
 //! | `accounts`, `logins`, `api_keys`, `blocks`, `settings`, `connections` | one table each |
+//! | `webhook_outbox` | what other servers are still to be told |
 //! | `event_logs`, `event_query` | the event log, and finding something in it |
 //! | `write_gate` | one writer at a time |
 //! | `messages`, `schema`, `text` | rows, apart from the engine's types |
@@ -48,6 +49,7 @@ mod settings;
 mod sqlite;
 mod survey;
 mod text;
+mod webhook_outbox;
 mod write_gate;
 mod writer;
 
@@ -59,6 +61,7 @@ use crate::ports::event_log::EventStore;
 use crate::ports::notices::NoticeBoard;
 use crate::ports::settings::SettingsStore;
 use crate::ports::store::{Durability, LogReader, LogState, LogWriter};
+use crate::ports::webhooks::Outbox;
 
 use error::Trouble;
 use location::Location;
@@ -113,6 +116,12 @@ impl Records {
     /// Settings that were changed, and their history.
     #[must_use]
     pub fn settings(&self) -> Arc<dyn SettingsStore> {
+        Arc::clone(&self.0) as _
+    }
+
+    /// What other servers are still to be told.
+    #[must_use]
+    pub fn webhooks(&self) -> Arc<dyn Outbox> {
         Arc::clone(&self.0) as _
     }
 

@@ -4,6 +4,8 @@
 //! Writes go one after the other over one connection, each synced to the disk, and queue with the
 //! log's writer (see [`super::write_gate`]).
 
+use std::sync::Arc;
+
 use parking_lot::{Mutex, MutexGuard};
 use r2d2::ManageConnection;
 
@@ -16,7 +18,7 @@ use super::location::Location;
 use super::pool::{Connector, Link, Links};
 use super::text::BadRows;
 use super::write_gate::WriteGate;
-use super::{accounts, api_keys, blocks, connections, event_logs, logins, settings, sqlite};
+use super::{accounts, api_keys, blocks, connections, event_logs, logins, settings, sqlite, webhook_outbox};
 use crate::ports::accounts::{
     AccountStore, ApiKey, Block, Changed, Login, RecentlyRevoked, Refreshed, User, UserChange,
 };
@@ -24,6 +26,7 @@ use crate::ports::connections::{ConnectionRecord, ConnectionStore};
 use crate::ports::event_log::{EventQuery, EventStore, NewEvent, StoredEvent};
 use crate::ports::settings::{SettingChange, SettingsStore, StoredSetting};
 use crate::ports::store::StoreError;
+use crate::ports::webhooks::{NewDelivery, Outbox, Settled, WaitingDelivery};
 
 /// All the records of one database.
 pub(super) struct Records {
@@ -256,5 +259,39 @@ impl ConnectionStore for Records {
         let excess = self.read(|database, _| connections::excess_before(database, rows_max))?;
         let before = excess.map_or(before, |excess| before.max(excess));
         self.write(|database, _| connections::prune(database, before))
+    }
+}
+
+impl Outbox for Records {
+    fn append(&self, deliveries: &[NewDelivery]) -> Result<(), StoreError> {
+        match deliveries {
+            [] => Ok(()),
+            deliveries => self.write(|database, _| webhook_outbox::append(database, deliveries)),
+        }
+    }
+
+    fn due(
+        &self,
+        url: &str,
+        now: Timestamp,
+        busy: &[String],
+        lines: usize,
+    ) -> Result<Vec<Vec<WaitingDelivery>>, StoreError> {
+        self.read(|database, _| webhook_outbox::due(database, url, now, busy, lines))
+    }
+
+    fn settle(&self, settled: &[Settled]) -> Result<(), StoreError> {
+        match settled {
+            [] => Ok(()),
+            settled => self.write(|database, _| webhook_outbox::settle(database, settled)),
+        }
+    }
+
+    fn prune(&self, urls: &[Arc<str>], before: Timestamp) -> Result<usize, StoreError> {
+        self.write(|database, _| webhook_outbox::prune(database, urls, before))
+    }
+
+    fn count(&self) -> Result<u64, StoreError> {
+        self.read(|database, _| webhook_outbox::count(database))
     }
 }

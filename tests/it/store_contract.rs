@@ -10,6 +10,7 @@ mod records;
 mod retention;
 mod settings;
 mod trouble;
+mod webhooks;
 
 /// Makes a test of each case for each database.
 macro_rules! on_both {
@@ -82,6 +83,12 @@ on_both! {
     connections::hostile_user_agents_are_text,
     connections::what_a_crashed_run_left_open_is_closed,
     connections::old_connections_go_in_slices_and_open_ones_stay,
+    webhooks::deliveries_wait_in_lines_by_address_and_subject,
+    webhooks::a_line_waits_for_its_first,
+    webhooks::a_long_line_hides_no_other,
+    webhooks::a_clock_that_was_set_back_holds_up_no_line,
+    webhooks::what_goes_nowhere_any_more_is_deleted_when_it_is_old,
+    webhooks::hostile_subjects_are_subjects_like_any_other,
     events::events_are_read_back_as_they_were_stored_newest_first,
     events::filters_find_what_a_naive_reader_finds,
     events::events_are_paged_by_id_though_the_clock_went_back,

@@ -34,7 +34,7 @@ CREATE TABLE webhook_outbox (
     body_json TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
-    -- The same for all rows of one address and subject, for they wait for each other.
+    -- Of one address and subject, never before that of a lower id: they wait for each other.
     next_attempt_at INTEGER NOT NULL,
     last_error TEXT
 ) STRICT;
