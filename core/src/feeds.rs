@@ -80,6 +80,12 @@ impl Feeds {
         self.channels.get(channel).and_then(|&key| self.feeds.get(key))
     }
 
+    /// Channels that somebody follows by name.
+    pub(crate) fn followed_channels(&self) -> impl Iterator<Item = &ChannelName> {
+        let is_followed = |key: &FeedKey| self.feeds.get(*key).is_some_and(|feed| !feed.followers.is_empty());
+        self.channels.iter().filter(move |(_, key)| is_followed(key)).map(|(channel, _)| channel)
+    }
+
     /// Makes `session` follow `topic` and returns the feed; following twice changes nothing.
     pub(crate) fn follow(&mut self, topic: &Topic, session: SessionKey, since: Seq) -> FeedKey {
         let key = self.find(topic).unwrap_or_else(|| self.create(topic.clone()));

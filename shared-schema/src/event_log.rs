@@ -99,6 +99,8 @@ event_types! {
     LogCleared = "event_log.cleared", Warn;
     /// Events were lost, because they came faster than they could be stored.
     EventsLost = "event_log.lost", Error;
+    /// Webhooks were given up: after a day of tries, or because the receiver said that it is gone.
+    WebhookGivenUp = "webhook.given_up", Warn;
     /// The server started.
     ServerStarted = "server.started", Info;
     /// The server began to stop.

@@ -2,10 +2,11 @@
 //!
 //! Start: log, recorders, settings, hub, writer, accounts, listener with its workers. Stop on SIGTERM
 //! or SIGINT: refuse new streams, say goodbye over the drain window, stop the listener, end the writer,
-//! close the log, write the last events. A second signal stops at once.
+//! close the log, wait for webhooks that are under way, write the last events. A second signal stops at once.
 
 pub mod assembly;
 pub mod recorders;
+pub mod webhooks;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use santral_core::limits::{ADMIN_CHECK_INTERVAL, PUBLISH_DEADLINE};
 use santral_core::position::Offset;
 use santral_schema::event_log::EventType;
 
+use crate::auth::secrets::TokenKeyError;
 use crate::config::{Config, LiveConfig};
 use crate::hub::writer::{self, Writer};
 use crate::hub::{Hub, HubOptions, LogStart};
@@ -49,6 +51,9 @@ pub enum ServeError {
     /// Accounts, tokens or secrets.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    /// The secret that signs webhooks.
+    #[error("webhooks cannot be signed: {0}")]
+    WebhookSecret(TokenKeyError),
     /// The address could not be bound.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
@@ -83,6 +88,8 @@ pub fn serve(live: &Arc<LiveConfig>) -> Result<(), ServeError> {
     let (hub, mailboxes) =
         Hub::new(hub_options(&config), Arc::clone(live), log_start, state.head, reader, queue, observer);
     let assembly = assemble(live, &records, &recorders, settings, &hub)?;
+    let recorder = Arc::clone(&assembly.services.operator.recorder);
+    let sender = webhooks::start_sender(&live.load(), &records, &recorders.webhooks, &hub, recorder)?;
     let writer = Writer::new(log, &hub, inbox, state.head);
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
     watch_for_admin(Arc::clone(&assembly.accounts), records.accounts())?;
@@ -95,6 +102,7 @@ pub fn serve(live: &Arc<LiveConfig>) -> Result<(), ServeError> {
         let serving = actix_rt::spawn(server);
         let sampling = actix_rt::spawn(stats::run(Arc::clone(&hub), stats_sources(&assembly)));
         let watching = actix_rt::spawn(watch_rights(Arc::clone(&hub), assembly.watcher()));
+        let occupancy = webhooks::watch_channels(&hub, &recorders.webhooks);
         let hearing = hear_emitters(&config, &hub, &assembly).await?;
         signals.wait().await;
         drop(hearing);
@@ -105,7 +113,7 @@ pub fn serve(live: &Arc<LiveConfig>) -> Result<(), ServeError> {
         handle.stop(true).await;
         // All end because they were stopped; how is of no interest any more.
         let _ = serving.await;
-        for task in [sampling, watching] {
+        for task in [sampling, watching, occupancy] {
             task.abort();
             let _ = task.await;
         }
@@ -113,6 +121,7 @@ pub fn serve(live: &Arc<LiveConfig>) -> Result<(), ServeError> {
     });
     hub.writer.close();
     join_writer(writer);
+    webhooks::finish_sender(sender);
     recorders.finish();
     log::info!("stopped");
     Ok(served?)

@@ -1,4 +1,4 @@
-//! What is written behind: the event log and the record of connections.
+//! What is written behind: the event log, the record of connections, and events for webhooks.
 
 use std::io;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::ports::connections::{ConnectionEnd, ConnectionStart};
 use crate::ports::event_log::NewEvent;
 use crate::service::connection_records::ConnectionRecorder;
 use crate::service::event_log::{EventLog, RecordRetention, new_event};
+use crate::service::webhooks::Webhooks;
 use crate::store::Records;
 
 /// How long the end of the server waits until everything is written.
@@ -26,6 +27,8 @@ const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Recorders {
     /// The event log.
     pub events: Arc<EventLog>,
+    /// The way into webhooks.
+    pub webhooks: Arc<Webhooks>,
     connections: Arc<ConnectionRecorder>,
     node: Arc<str>,
 }
@@ -38,13 +41,15 @@ impl Recorders {
     pub fn start(records: &Records, config: &Config) -> io::Result<Self> {
         Ok(Self {
             events: EventLog::start(records.events(), event_retention(config))?,
+            webhooks: Webhooks::start(records.webhooks(), config)?,
             connections: ConnectionRecorder::start(records.connections(), &config.node, connection_retention(config))?,
             node: config.node.as_str().into(),
         })
     }
 
-    /// Retention as the configuration says now.
+    /// Retention and addresses as the configuration says now.
     pub fn configure(&self, config: &Config) {
+        self.webhooks.configure(config);
         self.events.set_retention(event_retention(config));
         self.connections.set_retention(connection_retention(config));
     }
@@ -63,12 +68,19 @@ impl Recorders {
     pub fn finish(&self) {
         self.events.close();
         self.connections.close();
-        if !self.events.join(FLUSH_DEADLINE) || !self.connections.join(FLUSH_DEADLINE) {
-            log::warn!("the end of the event log or of the record of connections could not be written in time");
+        self.webhooks.close();
+        let joined = [
+            self.events.join(FLUSH_DEADLINE),
+            self.connections.join(FLUSH_DEADLINE),
+            self.webhooks.join(FLUSH_DEADLINE),
+        ];
+        if joined.contains(&false) {
+            log::warn!("the end of the event log, the record of connections or webhooks could not be written in time");
         }
     }
 
     fn started(&self, id: ConnectionId, client: &Client) {
+        self.webhooks.connected(id, client);
         self.connections.started(ConnectionStart {
             id,
             node: Arc::clone(&self.node),
@@ -87,7 +99,9 @@ impl Recorders {
         if reason == DisconnectReason::NeverOpened {
             return;
         }
-        self.connections.ended(ConnectionEnd { id, code: reason.code(), at: Hub::wall_clock() });
+        let at = Hub::wall_clock();
+        self.webhooks.disconnected(id, client, reason, at);
+        self.connections.ended(ConnectionEnd { id, code: reason.code(), at });
         let message = format!("{} from {}: {}", client.transport, client.address, reason.name());
         self.events.record(event_of(EventType::Disconnected, id, client, message));
     }

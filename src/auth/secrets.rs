@@ -1,4 +1,4 @@
-//! The secret that signs our own tokens: configured, or drawn once and kept in the data directory.
+//! Secrets that sign, such as that of our own tokens: configured, or drawn once and kept in the data directory.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -55,7 +55,7 @@ const PLACEHOLDERS: &[&str] = &[
     "deadbeef",
 ];
 
-/// Why a secret is too weak to sign tokens.
+/// Why a secret is too weak to sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakSecret {
     /// Shorter than the bound.
@@ -69,14 +69,14 @@ pub enum WeakSecret {
     Placeholder,
 }
 
-/// Why there is no key to sign tokens with.
+/// Why there is no secret to sign with.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenKeyError {
     /// The configured secret.
-    #[error("the token secret is refused: {0}; draw one, for instance with: openssl rand -base64 48")]
+    #[error("the configured secret is refused: {0}; draw one, for instance with: openssl rand -base64 48")]
     Configured(WeakSecret),
     /// What the file holds.
-    #[error("{} is refused: {weakness}; remove it to have a new one drawn, which ends every login", .path.display())]
+    #[error("{} is refused: {weakness}; remove it to have a new one drawn; nothing holds any more that was signed with it", .path.display())]
     File {
         /// Where it is.
         path: PathBuf,
@@ -113,15 +113,7 @@ impl TokenKey {
     /// # Errors
     /// [`TokenKeyError`].
     pub fn open(configured: Option<&Secret>, data_dir: &Path) -> Result<Self, TokenKeyError> {
-        if let Some(secret) = configured {
-            check(secret.reveal()).map_err(TokenKeyError::Configured)?;
-            return Ok(Self(secret.clone()));
-        }
-        let path = data_dir.join(FILE_NAME);
-        match read(&path)? {
-            Some(key) => Ok(key),
-            None => draw(data_dir, &path),
-        }
+        open(configured, data_dir, FILE_NAME).map(Self)
     }
 
     /// Whether it is this secret.
@@ -136,7 +128,23 @@ impl TokenKey {
     }
 }
 
-/// Whether a secret may sign tokens.
+/// The configured secret, or else the one in this file of the data directory, which is drawn at the first start;
+/// see [`TokenKey::open`].
+///
+/// # Errors
+/// [`TokenKeyError`].
+pub fn open(configured: Option<&Secret>, data_dir: &Path, file_name: &str) -> Result<Secret, TokenKeyError> {
+    if let Some(secret) = configured {
+        check(secret.reveal()).map_err(TokenKeyError::Configured)?;
+        return Ok(secret.clone());
+    }
+    match read(&data_dir.join(file_name))? {
+        Some(secret) => Ok(secret),
+        None => draw(data_dir, file_name),
+    }
+}
+
+/// Whether a secret may sign.
 ///
 /// # Errors
 /// [`WeakSecret`] says why not.
@@ -157,7 +165,7 @@ pub fn check(secret: &str) -> Result<(), WeakSecret> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Option<TokenKey>, TokenKeyError> {
+fn read(path: &Path) -> Result<Option<Secret>, TokenKeyError> {
     let system = |error| TokenKeyError::System { path: path.to_owned(), error };
     let file = match File::open(path) {
         Ok(file) => file,
@@ -172,22 +180,23 @@ fn read(path: &Path) -> Result<Option<TokenKey>, TokenKeyError> {
     file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text).map_err(system)?;
     let secret = text.trim();
     check(secret).map_err(|weakness| TokenKeyError::File { path: path.to_owned(), weakness })?;
-    Ok(Some(TokenKey(Secret::new(secret.to_owned()))))
+    Ok(Some(Secret::new(secret.to_owned())))
 }
 
 /// Writes a secret beside its place and links it there, which fails if somebody was quicker.
-fn draw(data_dir: &Path, path: &Path) -> Result<TokenKey, TokenKeyError> {
-    let system = |error| TokenKeyError::System { path: path.to_owned(), error };
+fn draw(data_dir: &Path, file_name: &str) -> Result<Secret, TokenKeyError> {
+    let path = &data_dir.join(file_name);
+    let system = |error| TokenKeyError::System { path: path.clone(), error };
     DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(system)?;
     let secret = BASE64_URL_SAFE_NO_PAD.encode(nanoid::rngs::default(DRAWN_BYTES));
-    let draft = data_dir.join(format!(".{FILE_NAME}.{}", nanoid::nanoid!(10)));
+    let draft = data_dir.join(format!(".{file_name}.{}", nanoid::nanoid!(10)));
     let linked = write(&draft, &secret).and_then(|()| fs::hard_link(&draft, path));
     let removed = fs::remove_file(&draft);
     match linked {
         Ok(()) => {
             removed.and_then(|()| File::open(data_dir)?.sync_all()).map_err(system)?;
-            log::info!("drew the secret that signs tokens: {}", path.display());
-            Ok(TokenKey(Secret::new(secret)))
+            log::info!("drew a secret: {}", path.display());
+            Ok(Secret::new(secret))
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             read(path)?.ok_or_else(|| system(io::Error::from(ErrorKind::NotFound)))

@@ -14,6 +14,7 @@ use rustix::system::uname;
 use santral_core::grants::Patterns;
 use santral_core::limits;
 use santral_core::namespace::Namespace;
+use santral_schema::webhooks::WebhookType;
 
 use super::descriptors::{self, Descriptors};
 use super::forms::{
@@ -26,6 +27,7 @@ use super::optional::{FilePath, Line, Optional, SigningSecret};
 use super::origins::OriginPattern;
 use super::resolve::Resolver;
 use super::secret::Secret;
+use super::webhooks::{WebhookEvent, WebhookUrl, WebhookUrls, rare_events};
 use super::{AdminUi, ForwardedHeader, LogFormat, OpenMode, Registration, Transport, UnknownEvent};
 use crate::ports::store::Durability;
 
@@ -307,6 +309,24 @@ keys! {
         Span { min: limits::TURN_CREDENTIAL_LIFETIME_MIN, max: limits::TURN_CREDENTIAL_LIFETIME_MAX },
         Default::Span(limits::TURN_CREDENTIAL_LIFETIME);
 
+    /// Where webhooks go: other servers that are told what happens here; see docs/webhooks.md.
+    /// Each gets every event of `webhook_events`, signed, until it answers with 2xx. What waits for an address that
+    /// is taken away is kept for a day.
+    live webhook_urls: Vec<WebhookUrl> = WebhookUrls, Default::Text("");
+
+    /// What webhooks tell of; by default all but what comes with every connection.
+    live webhook_events: Vec<WebhookType> = ListOf { item: WebhookEvent, min: 1 },
+        Default::Derived { shown: "all but client_connected and client_disconnected", from: rare_webhook_events };
+
+    /// Key that webhooks are signed with; without it, one is made and kept in `data_dir` as `webhook.key`.
+    /// Never shown.
+    start webhook_secret: Option<Secret> = Optional(SigningSecret), Default::Text("");
+
+    /// Whether webhooks may go to this machine and to private networks.
+    /// Otherwise an address is refused when its name leads there. Whoever may change `webhook_urls` could else have
+    /// the server knock at doors that only it can reach.
+    start webhook_allow_private: bool = Switch, Default::Text("false");
+
     /// Longest silence on a stream before a ping is sent.
     /// Streams that are open keep to what they were told, unless it becomes shorter.
     live heartbeat: Duration = Span { min: Duration::from_secs(1), max: limits::HEARTBEAT_MAX },
@@ -368,6 +388,10 @@ fn database_in_data_dir(basis: &Basis) -> String {
     // Tidied, because a path that begins with two slashes would end the scheme of the URL.
     let folder: PathBuf = Path::new(&basis.data_dir).components().collect();
     format!("sqlite:{}", folder.join("santral.db").display())
+}
+
+fn rare_webhook_events(_: &Basis) -> String {
+    rare_events()
 }
 
 fn available_workers(_: &Basis) -> String {

@@ -302,9 +302,10 @@ mod tests {
                 vec![json!("nonsense"), json!(""), json!(1), json!([shape.choices[0]])],
             ),
             SettingKind::List => {
-                // What stands in the default is good; where nothing stands there, a star is.
+                // What stands in the default is good; where nothing stands there, a star is, save where URLs go.
+                let nothing = if key.name == "webhook_urls" { "https://example.org" } else { "*" };
                 let usual = key.default.shown();
-                let usual = usual.split(',').next().filter(|item| !item.is_empty()).unwrap_or("*");
+                let usual = usual.split(',').next().filter(|item| !item.is_empty()).unwrap_or(nothing);
                 let item = shape.choices.first().map_or(usual, String::as_str);
                 (
                     vec![json!([item]), json!(item)],

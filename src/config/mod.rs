@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `keys`, `key` | the declaration of every setting |
-//! | `forms`, `lists`, `optional`, `origins`, `ice_urls` | what values look like |
+//! | `forms`, `lists`, `optional`, `origins`, `ice_urls`, `webhooks` | what values look like |
 //! | `resolve` | which source holds |
 //! | `live` | what holds now, and how it changes while the server runs |
 //! | `problem`, `nearest` | what is wrong, and what was meant |
@@ -28,6 +28,7 @@ mod problem;
 mod reference;
 mod resolve;
 mod secret;
+mod webhooks;
 
 use std::net::SocketAddr;
 
@@ -40,6 +41,7 @@ pub use problem::{Origin, Problem, Problems, SettingError};
 pub use reference::{explain, reference};
 pub use resolve::{Inputs, Setting};
 pub use secret::Secret;
+pub use webhooks::{WebhookUrl, shown_webhook_url};
 
 use resolve::{Base, Resolver};
 

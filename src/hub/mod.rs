@@ -15,6 +15,7 @@ mod farewell;
 mod framed_socket;
 pub mod links;
 pub mod news;
+pub mod occupancy;
 pub mod poll;
 pub mod shard_thread;
 
@@ -45,6 +46,7 @@ use board::Board;
 use delivery::{Delivery, ShardPart};
 use directory::Directory;
 use news::{News, NewsFeed};
+use occupancy::Occupancy;
 use shard_thread::LocalShard;
 use writer::WriterQueue;
 
@@ -118,6 +120,8 @@ pub struct Hub {
     pub log_start: LogStart,
     /// What happens, for whoever listens at the moment.
     pub news: NewsFeed,
+    /// Channels that somebody has begun or ceased to follow, for whoever wants to know.
+    pub occupancy: Occupancy,
     /// Hears of every connection.
     observer: ConnectionObserver,
     /// What servers ask clients.
@@ -162,6 +166,7 @@ impl Hub {
             reader,
             log_start,
             news: NewsFeed::default(),
+            occupancy: Occupancy::default(),
             observer,
             metrics: Arc::default(),
             board: Board::default(),

@@ -212,6 +212,7 @@ impl LocalShard {
     }
 
     fn spread_presence(&self, notice: PresenceNotice) {
+        self.hub.occupancy.touch(&notice.channel);
         if self.hub.is_presence_watched() {
             self.hub.try_tell_all(move |shard, _| shard.publish_presence(&notice));
         }

@@ -163,7 +163,8 @@ fn page_size(limit: Option<usize>) -> usize {
     limit.unwrap_or(LISTING_ITEMS).clamp(1, LISTING_ITEMS_MAX)
 }
 
-async fn count_followers(hub: &Hub, names: Vec<ChannelName>) -> Vec<u32> {
+/// How many sessions follow each of these channels by name.
+pub(super) async fn count_followers(hub: &Hub, names: Vec<ChannelName>) -> Vec<u32> {
     let mut sums = vec![0_u32; names.len()];
     let names = Arc::new(names);
     let counts =

@@ -22,6 +22,7 @@ pub mod stats;
 pub mod streams;
 pub mod tickets;
 pub mod users;
+pub mod webhooks;
 mod write_behind;
 
 use std::sync::Arc;

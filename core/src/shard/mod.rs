@@ -37,7 +37,7 @@ use crate::entry::{Entry, Publication, Timestamp};
 use crate::feeds::{FeedKey, Feeds, Topic};
 use crate::inbox::Inbox;
 use crate::limits;
-use crate::names::{ChannelName, ConnectionId, Selector, SessionToken};
+use crate::names::{BROADCAST, ChannelName, ConnectionId, Selector, SessionToken};
 use crate::position::{Epoch, Offset, Position};
 use crate::ring::{Item, PresenceNews, Ring};
 use crate::session::{Phase, Session, SessionKey};
@@ -264,6 +264,13 @@ impl Shard {
             .take(limit)
             .map(|session| Present { user: session.client.user.clone(), connection: session.connection });
         (present.collect(), feed.followers.len())
+    }
+
+    /// Channels that are followed by name, at most `limit`, without those of which presence tells nothing.
+    #[must_use]
+    pub fn followed_channels(&self, limit: usize) -> Vec<ChannelName> {
+        let is_told = |channel: &&ChannelName| channel.as_str() != BROADCAST && !channel.is_reserved();
+        self.feeds.followed_channels().filter(is_told).take(limit).cloned().collect()
     }
 
     /// The session with this token, if it lives here.

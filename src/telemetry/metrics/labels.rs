@@ -179,6 +179,16 @@ labels! {
         Failed = "failed",
     }
 
+    /// What came of a try to deliver a webhook.
+    WebhookTry = "outcome" {
+        /// The receiver has it.
+        Delivered = "delivered",
+        /// The receiver could not be reached or did not take it.
+        Failed = "failed",
+        /// The receiver wants no more of it (410).
+        Gone = "gone",
+    }
+
     /// What kind of method a request has.
     MethodClass = "method" {
         /// `GET`, `HEAD`, `OPTIONS`.

@@ -20,6 +20,7 @@ use cells::{BuildInfo, Counter, Declared, Gauge, Labelled, Reading};
 use histogram::{Histogram, Items, Micros};
 use labels::{
     ConnectionRefusal, Door, MethodClass, Outcome, RefusalClass, StatusClass, StorageState, StoreFailure, Transport,
+    WebhookTry,
 };
 
 /// In what a metric is measured. The base units end its name (OpenMetrics 1.0, section "Units and Base Units").
@@ -165,6 +166,15 @@ metrics! {
     http_requests: Labelled<(MethodClass, StatusClass), Counter> = "santral_http_requests" in Unit::Of("requests");
     /// From the head of a request to the head of its answer.
     http_request_duration: Labelled<MethodClass, Histogram<Micros>> = "santral_http_request_duration" in Unit::Seconds;
+
+    /// Tries to deliver webhooks, by what came of them.
+    webhook_tries: Labelled<WebhookTry, Counter> = "santral_webhook_tries" in Unit::Of("tries");
+    /// Deliveries of webhooks that were given up: after a day of tries, by a 410, or because their address is gone.
+    webhooks_given_up: Counter = "santral_webhooks_given_up" in Unit::Of("deliveries");
+    /// Deliveries of webhooks that wait, counted every two seconds.
+    webhooks_waiting: Gauge = "santral_webhooks_waiting" in Unit::Of("deliveries");
+    /// Events that webhooks lost, because they came faster than they could be passed on.
+    webhooks_lost: Counter = "santral_webhooks_lost" in Unit::Of("events");
 
     /// Events that the event log lost, because they came faster than they could be stored.
     events_lost: Counter = "santral_event_log_lost" in Unit::Of("events");
