@@ -1952,6 +1952,118 @@ export type IceServers = {
 };
 
 /**
+ * Body of `POST /api/webrtc/stats`: one report of one participant, about every ten seconds.
+ */
+export type StatsReport = {
+    /**
+     * The room.
+     */
+    roomId: string,
+    /**
+     * Each of the others once.
+     */
+    peers: Array<PeerReport>,
+};
+
+/**
+ * The link to one other participant, from the numbers of `RTCPeerConnection.getStats()`.
+ */
+export type PeerReport = {
+    /**
+     * The other's participant id.
+     */
+    peer: string,
+    /**
+     * How the link does.
+     */
+    state: LinkState,
+    /**
+     * The candidates in use, its own first: type and protocol, for a relay that to the TURN server. Words
+     * that nobody knows count as unknown.
+     */
+    pair?: string,
+    /**
+     * Round trip, in milliseconds.
+     */
+    rttMs?: number,
+    /**
+     * Jitter of what arrives (RFC 3550, section 6.4.1), in milliseconds.
+     */
+    jitterMs?: number,
+    /**
+     * Packets that were lost since the last report, in percent.
+     */
+    lossPct?: number,
+    /**
+     * What came in since the last report, in kilobits a second.
+     */
+    kbpsIn?: number,
+    /**
+     * What went out since the last report, in kilobits a second.
+     */
+    kbpsOut?: number,
+    /**
+     * Frames a second that were decoded.
+     */
+    fps?: number,
+    /**
+     * Width of what was decoded, in pixels.
+     */
+    width?: number,
+    /**
+     * Height of what was decoded, in pixels.
+     */
+    height?: number,
+    /**
+     * Freezes since the link began, as `freezeCount` counts them.
+     */
+    freezes?: number,
+    /**
+     * From the first offer or answer to the link being connected, in milliseconds. The same number again
+     * counts once.
+     */
+    setupMs?: number,
+};
+
+/**
+ * How a link does: `RTCPeerConnectionState` of WebRTC 1.0, section 4.3.3.
+ */
+export type LinkState = "new" | "connecting" | "connected" | "disconnected" | "failed" | "closed";
+
+/**
+ * How a call goes for a participant.
+ */
+export type CallScore = "good" | "fair" | "poor" | "lost";
+
+/**
+ * Answer of `POST /api/webrtc/stats`.
+ */
+export type ScoreAnswer = {
+    /**
+     * How the call goes for whoever reported; absent while there is no link to judge.
+     */
+    score?: CallScore,
+};
+
+/**
+ * What a participant should send at most to each of the others.
+ */
+export type Advice = {
+    /**
+     * Bitrate of video, in kilobits a second.
+     */
+    maxVideoKbps: number,
+    /**
+     * Height of video, in pixels.
+     */
+    maxHeight: number,
+    /**
+     * Frames of video a second.
+     */
+    maxFps: number,
+};
+
+/**
  * Body of every error answer, `application/problem+json` (RFC 9457, section 3).
  */
 export type Problem = {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::{env, fs};
 
 use santral_schema::{
-    access, accounts, channels, connections, event_log, events, health, ice, problem, publish, reason, sessions,
-    settings, stats,
+    access, accounts, call_quality, channels, connections, event_log, events, health, ice, problem, publish, reason,
+    sessions, settings, stats,
 };
 use ts_rs::{Config, TS};
 
@@ -115,6 +115,12 @@ all_declarations! {
     stats::StatsRing,
     ice::IceServer,
     ice::IceServers,
+    call_quality::StatsReport,
+    call_quality::PeerReport,
+    call_quality::LinkState,
+    call_quality::CallScore,
+    call_quality::ScoreAnswer,
+    call_quality::Advice,
     problem::Problem,
     problem::ProblemCode,
 }
