@@ -1,6 +1,7 @@
 //! Stats: sampled once a second, shown on request, as a stream, and as metrics.
 
 mod sampler;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
