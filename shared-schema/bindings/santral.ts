@@ -1539,6 +1539,10 @@ export type Stats = {
      */
     latency: LatencyStats,
     /**
+     * How calls go, as their participants report.
+     */
+    calls: CallStats,
+    /**
      * Where the log stands.
      */
     log: LogStats,
@@ -1733,6 +1737,65 @@ export type LatencyStats = {
      * Commits of the log.
      */
     commit: Latency,
+};
+
+/**
+ * How calls go, as their participants report. Each link is reported by both of its ends.
+ */
+export type CallStats = {
+    /**
+     * Reports, by the score that came of them.
+     */
+    byScore: Array<ScoreCount>,
+    /**
+     * Links that came up or moved to another way.
+     */
+    linksTotal: number,
+    /**
+     * The same, by way.
+     */
+    byRoute: Array<RouteCount>,
+    /**
+     * Links that failed.
+     */
+    failedTotal: number,
+    /**
+     * From the first offer or answer to the link being connected, over the last minutes.
+     */
+    setup: Latency,
+    /**
+     * Round trips over the last minutes.
+     */
+    rtt: Latency,
+};
+
+/**
+ * The reports of one score.
+ */
+export type ScoreCount = {
+    /**
+     * How the call went.
+     */
+    score: CallScore,
+    /**
+     * How many.
+     */
+    total: number,
+};
+
+/**
+ * The links that went one way.
+ */
+export type RouteCount = {
+    /**
+     * The longer way of the two ends: `host`, `prflx`, `srflx`, `relay_udp`, `relay_tcp`, `relay_tls` or
+     * `unknown`.
+     */
+    route: string,
+    /**
+     * How many.
+     */
+    total: number,
 };
 
 /**

@@ -6,6 +6,7 @@ use serde::Serialize;
 use ts_rs::TS;
 use utoipa::ToSchema;
 
+use crate::call_quality::CallScore;
 use crate::events::GapReason;
 use crate::health::StorageHealth;
 
@@ -52,6 +53,8 @@ pub struct Stats {
     pub slow_consumers: SlowConsumerStats,
     /// How long things took over the last minutes.
     pub latency: LatencyStats,
+    /// How calls go, as their participants report.
+    pub calls: CallStats,
     /// Where the log stands.
     pub log: LogStats,
     /// What the operating system says of the process.
@@ -202,6 +205,49 @@ pub struct LatencyStats {
     pub publish_to_write: Latency,
     /// Commits of the log.
     pub commit: Latency,
+}
+
+/// How calls go, as their participants report. Each link is reported by both of its ends.
+#[derive(Debug, Clone, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CallStats {
+    /// Reports, by the score that came of them.
+    pub by_score: Vec<ScoreCount>,
+    /// Links that came up or moved to another way.
+    #[ts(type = "number")]
+    pub links_total: u64,
+    /// The same, by way.
+    pub by_route: Vec<RouteCount>,
+    /// Links that failed.
+    #[ts(type = "number")]
+    pub failed_total: u64,
+    /// From the first offer or answer to the link being connected, over the last minutes.
+    pub setup: Latency,
+    /// Round trips over the last minutes.
+    pub rtt: Latency,
+}
+
+/// The reports of one score.
+#[derive(Debug, Clone, Copy, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScoreCount {
+    /// How the call went.
+    pub score: CallScore,
+    /// How many.
+    #[ts(type = "number")]
+    pub total: u64,
+}
+
+/// The links that went one way.
+#[derive(Debug, Clone, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteCount {
+    /// The longer way of the two ends: `host`, `prflx`, `srflx`, `relay_udp`, `relay_tcp`, `relay_tls` or
+    /// `unknown`.
+    pub route: String,
+    /// How many.
+    #[ts(type = "number")]
+    pub total: u64,
 }
 
 /// How long something took. Quantiles are estimated between the bounds of the buckets.

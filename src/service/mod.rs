@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod blocks;
+pub mod call_quality;
 pub mod channels;
 pub mod commands;
 pub mod connection_records;

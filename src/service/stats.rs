@@ -1,5 +1,6 @@
 //! Stats: sampled once a second, shown on request, as a stream, and as metrics.
 
+mod calls;
 mod sampler;
 mod window;
 

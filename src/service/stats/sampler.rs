@@ -11,6 +11,7 @@ use santral_schema::stats::{
 };
 
 use super::Sources;
+use super::calls::Calls;
 use super::window::{Window, rounded};
 use crate::config::Transport;
 use crate::hub::Hub;
@@ -27,6 +28,7 @@ pub(super) struct Sampler {
     before: Totals,
     publish_to_write: Window,
     commit: Window,
+    calls: Calls,
 }
 
 /// What rates are made of.
@@ -60,6 +62,7 @@ impl Sampler {
             before: nothing,
             publish_to_write: Window::new(&hub.metrics.publish_to_write),
             commit: Window::new(&hub.metrics.commit_duration),
+            calls: Calls::new(&hub.metrics),
         }
     }
 
@@ -70,6 +73,7 @@ impl Sampler {
         export(hub, &measured);
         self.publish_to_write.advance(&hub.metrics.publish_to_write);
         self.commit.advance(&hub.metrics.commit_duration);
+        self.calls.advance(&hub.metrics);
         let stats = self.stats(hub, &measured);
         let sample = self.summary(&stats, &measured);
         self.before = measured.totals;
@@ -117,6 +121,7 @@ impl Sampler {
             gaps: gaps(census),
             slow_consumers: SlowConsumerStats { now: gauges.blocked, blocked_total: census.counters.blocked },
             latency: LatencyStats { publish_to_write: self.publish_to_write.latency(), commit: self.commit.latency() },
+            calls: self.calls.stats(&hub.metrics),
             log: log_stats(hub),
             process: measured.process,
             samples: None,

@@ -47,6 +47,15 @@ impl Scale for Items {
     const PER_UNIT: f64 = 1.0;
 }
 
+/// Parts of a whole in ten thousandths, exported as ratios: 0.1 % to all of it.
+#[derive(Debug)]
+pub struct Share;
+
+impl Scale for Share {
+    const BOUNDS: &'static [u64] = &[10, 20, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000, 10_000];
+    const PER_UNIT: f64 = 1e4;
+}
+
 /// A histogram that many threads may add to. Adding costs three relaxed atomics.
 #[derive(Debug)]
 pub struct Histogram<S: Scale> {
@@ -103,6 +112,14 @@ impl Histogram<Micros> {
     /// Adds a duration.
     pub fn observe_duration(&self, duration: Duration) {
         self.observe(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+impl Histogram<Share> {
+    /// Adds a part of a whole, from 0 to 1.
+    pub fn observe_ratio(&self, ratio: f64) {
+        // Saturates, should it ever lie outside.
+        self.observe((ratio * Share::PER_UNIT).round() as u64);
     }
 }
 
@@ -190,6 +207,7 @@ mod tests {
     fn bounds_ascend() {
         assert!(Micros::BOUNDS.is_sorted_by(|one, next| one < next));
         assert!(Items::BOUNDS.is_sorted_by(|one, next| one < next));
+        assert!(Share::BOUNDS.is_sorted_by(|one, next| one < next));
     }
 
     #[test]

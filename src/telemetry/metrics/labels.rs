@@ -1,5 +1,7 @@
 //! Label values of metrics: closed sets only. A user, a channel or an address is never a label.
 
+use santral_core::call_quality::Candidate;
+use santral_schema::call_quality::CallScore;
 use santral_schema::events::GapReason;
 use santral_schema::reason::DisconnectReason;
 
@@ -274,6 +276,38 @@ impl Label for GapReason {
     }
 }
 
+impl Label for CallScore {
+    const NAME: &'static str = "score";
+
+    fn all() -> &'static [Self] {
+        &Self::ALL
+    }
+
+    fn index(self) -> usize {
+        self.index()
+    }
+
+    fn value(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Label for Candidate {
+    const NAME: &'static str = "route";
+
+    fn all() -> &'static [Self] {
+        &Self::ALL
+    }
+
+    fn index(self) -> usize {
+        self.index()
+    }
+
+    fn value(self) -> &'static str {
+        self.name()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -301,6 +335,8 @@ mod tests {
         check::<StatusClass>();
         check::<DisconnectReason>();
         check::<GapReason>();
+        check::<CallScore>();
+        check::<Candidate>();
     }
 
     #[test]

@@ -13,11 +13,13 @@ use prometheus_client::encoding::{EncodeMetric, prometheus_text, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit as ExportedUnit};
 
+use santral_core::call_quality::Candidate;
+use santral_schema::call_quality::CallScore;
 use santral_schema::events::GapReason;
 use santral_schema::reason::DisconnectReason;
 
 use cells::{BuildInfo, Counter, Declared, Gauge, Labelled, Reading};
-use histogram::{Histogram, Items, Micros};
+use histogram::{Histogram, Items, Micros, Share};
 use labels::{
     ConnectionRefusal, Door, MethodClass, Outcome, RefusalClass, StatusClass, StorageState, StoreFailure, Transport,
     WebhookTry,
@@ -175,6 +177,19 @@ metrics! {
     webhooks_waiting: Gauge = "santral_webhooks_waiting" in Unit::Of("deliveries");
     /// Events that webhooks lost, because they came faster than they could be passed on.
     webhooks_lost: Counter = "santral_webhooks_lost" in Unit::Of("events");
+    /// Reports of participants of calls, by the score that came of them.
+    call_scores: Labelled<CallScore, Counter> = "santral_call_scores" in Unit::Of("reports");
+    /// Links between participants of calls that came up or moved to another way, by the longer way of the two
+    /// ends. Each is reported by both of them, here and below.
+    call_links: Labelled<Candidate, Counter> = "santral_call_links" in Unit::Of("links");
+    /// Links between participants of calls that failed.
+    call_link_failures: Counter = "santral_call_link_failures" in Unit::Of("links");
+    /// From the first offer or answer to the link being connected.
+    call_setup: Histogram<Micros> = "santral_call_setup" in Unit::Seconds;
+    /// Round trips between participants of calls, of each link in each report.
+    call_rtt: Histogram<Micros> = "santral_call_rtt" in Unit::Seconds;
+    /// Part of the packets that were lost between participants of calls, of each link in each report.
+    call_loss: Histogram<Share> = "santral_call_loss_ratio" in Unit::Of("ratio");
 
     /// Events that the event log lost, because they came faster than they could be stored.
     events_lost: Counter = "santral_event_log_lost" in Unit::Of("events");
