@@ -62,12 +62,7 @@ struct Operation {
 fn table() -> Vec<Operation> {
     use Access::{Administer, Anyone, Listen, Public, Publish, SignedIn, View, Watch};
     let operations = [
-        read("/", Public, page::index),
-        read("/account.js", Public, page::account_script),
-        read("/app.js", Public, page::script),
-        read("/style.css", Public, page::style),
-        read("/setup", Public, page::setup),
-        read("/setup.js", Public, page::setup_script),
+        pages(),
         read("/health", Public, health::health),
         read("/health/live", Public, health::live),
         read("/health/ready", Public, health::ready),
@@ -127,6 +122,28 @@ fn table() -> Vec<Operation> {
         read("/api/docs/{file}", Public, docs::file),
     ];
     operations.into_iter().flatten().collect()
+}
+
+/// Pages for people, and what belongs to them.
+fn pages() -> Vec<Operation> {
+    use Access::Public;
+    let pages = [
+        read("/", Public, page::index),
+        read("/account.js", Public, page::account_script),
+        read("/app.js", Public, page::script),
+        read("/style.css", Public, page::style),
+        read("/setup", Public, page::setup),
+        read("/setup.js", Public, page::setup_script),
+        read("/call", Public, page::call),
+        read("/call.css", Public, page::call_style),
+        read("/call.js", Public, page::call_script),
+        read("/call-tiles.js", Public, page::call_tiles),
+        read("/santral-call.js", Public, page::call_client),
+        read("/santral-line.js", Public, page::call_line),
+        read("/santral-outbox.js", Public, page::call_outbox),
+        read("/santral-peer.js", Public, page::call_peer),
+    ];
+    pages.into_iter().flatten().collect()
 }
 
 /// Every operation, for the documents and their tests: method, path, access.

@@ -1,4 +1,4 @@
-//! The first page and the setup page: HTML, CSS and JavaScript, embedded in the binary.
+//! The first page, the setup page and the page of calls: HTML, CSS and JavaScript, embedded in the binary.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -35,6 +35,46 @@ pub async fn setup() -> HttpResponse {
 /// `GET /setup.js`.
 pub async fn setup_script() -> HttpResponse {
     asset("text/javascript; charset=utf-8", include_str!("../../web/setup.js"))
+}
+
+/// `GET /call`: two people open it and see each other. The room is in the fragment, so no log has it.
+pub async fn call() -> HttpResponse {
+    asset("text/html; charset=utf-8", include_str!("../../web/call.html"))
+}
+
+/// `GET /call.css`.
+pub async fn call_style() -> HttpResponse {
+    asset("text/css; charset=utf-8", include_str!("../../web/call.css"))
+}
+
+/// `GET /call.js`.
+pub async fn call_script() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("../../web/call.js"))
+}
+
+/// `GET /call-tiles.js`.
+pub async fn call_tiles() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("../../web/call-tiles.js"))
+}
+
+/// `GET /santral-call.js`: a call without a page around it, for pages of others.
+pub async fn call_client() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("../../web/santral-call.js"))
+}
+
+/// `GET /santral-line.js`.
+pub async fn call_line() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("../../web/santral-line.js"))
+}
+
+/// `GET /santral-outbox.js`.
+pub async fn call_outbox() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("../../web/santral-outbox.js"))
+}
+
+/// `GET /santral-peer.js`.
+pub async fn call_peer() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("../../web/santral-peer.js"))
 }
 
 fn asset(content_type: &str, text: &'static str) -> HttpResponse {

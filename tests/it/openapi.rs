@@ -10,13 +10,21 @@ use crate::support::contract::assert_refused;
 use crate::support::{PATIENCE, Santral};
 
 /// Pages for people; they are no part of the API.
-pub(crate) const PAGES: [&str; 11] = [
+pub(crate) const PAGES: [&str; 19] = [
     "/",
     "/account.js",
     "/app.js",
     "/style.css",
     "/setup",
     "/setup.js",
+    "/call",
+    "/call.css",
+    "/call.js",
+    "/call-tiles.js",
+    "/santral-call.js",
+    "/santral-line.js",
+    "/santral-outbox.js",
+    "/santral-peer.js",
     "/api/docs",
     "/api/docs/{file}",
     // A protocol of others.

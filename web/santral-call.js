@@ -1,0 +1,564 @@
+// A call: one participant in one room, with a connection to everybody else in it.
+//
+//   const call = new Call({ room: "meeting-123", name: "Ada" });
+//   call.addEventListener("roster", () => draw(call.participants, call.me));
+//   call.addEventListener("media", () => …);        // call.stream(participantId, "camera" | "screen")
+//   await call.join({ audio, video });              // tracks, or null
+//
+// Signals and the roster come over a line (santral-line.js), media directly (santral-peer.js). The seat outlives a
+// reload of the page, a lost line and a restart of the server: the participant's token stays in the tab's storage, and
+// whenever the session's stream begins anew the seat is resumed with it. No DOM in here.
+
+import { Problem, ask, createLine, newToken } from "./santral-line.js";
+import { Outbox } from "./santral-outbox.js";
+import { Peer } from "./santral-peer.js";
+
+export { Problem };
+
+const STATS_MS = 10_000;
+// Pause before a join that did not come through is tried again, in milliseconds, and how often before it is a problem.
+const RETRY_MS = 700;
+const STREAM_RETRIES_MAX = 10;
+// A token that the server does not know any more, for whatever reason: then one joins as somebody new.
+const STALE_TOKEN = [401, 403, 404, 409, 410];
+const SILENT = { audio: null, video: null, screen: null };
+const OPEN = { headers: async () => ({}), ticket: async () => null };
+
+/**
+ * Events: "state" (see `state`), "roster", "media" (detail: participantId), "moderation" (detail: what a host muted),
+ * "expiring" (detail: closesAt) and "problem" (detail: a Problem that was not anybody's answer).
+ */
+export class Call extends EventTarget {
+  #options;
+  #line = null;
+  #outbox = null;
+  #peers = new Map();
+  #others = new Map();
+  #lobby = new Map();
+  #tracks = { ...SILENT };
+  #kept;
+  #state = "idle";
+  #end = null;
+  #ice = { iceServers: [], relayOnly: false };
+  #advice = null;
+  #roomSeq = 0;
+  #epoch = null;
+  // A join or resume that is under way, whether another has to follow, and what was heard meanwhile.
+  #entering = null;
+  #entersAgain = false;
+  #held = [];
+  #isLineUp = false;
+  #isFresh = true;
+  #answered = null;
+  #timers = { stats: 0, ice: 0 };
+
+  /** The participant that this is, as the roster has it; the room; and what the server limits. */
+  me = null;
+  room = null;
+  limits = null;
+
+  /**
+   * `room` is the id of the room. Further options: `name`, `password`, `joinToken`, `hostToken`, `metadata`, `role`;
+   * `transport` ("sse", "websocket", "poll", or "socketio" with `io`); `base`, the server's address; `relayOnly`;
+   * `headers()` and `ticket()` for a server that asks who one is; `storage`, where the seat is kept over a reload.
+   */
+  constructor({ room, transport = "sse", base = globalThis.location?.href, storage = globalThis.sessionStorage, ...options }) {
+    super();
+    this.#options = { ...OPEN, room, transport, base, storage, ...options };
+    this.#kept = { session: newToken(), token: null, ...this.#load() };
+  }
+
+  /** Makes a room and returns `{room, hostToken, joinUrl}`; without `hostToken` if it is there already. */
+  static create(room, { base = globalThis.location?.href, headers = {} } = {}) {
+    return ask("POST", new URL("api/video/rooms", base), { body: room, headers });
+  }
+
+  /** "idle", "connecting", "lobby", "joined", "reconnecting" (media go on) or "ended". */
+  get state() {
+    return this.#state;
+  }
+
+  /** Why the call has ended: `{reason, problem}`, or `null`. */
+  get end() {
+    return this.#end;
+  }
+
+  /** Everybody else, in the order in which they came. */
+  get participants() {
+    return [...this.#others.values()].sort((one, other) => one.ordinal - other.ordinal);
+  }
+
+  /** Who waits to be let in, for hosts and moderators. */
+  get waiting() {
+    return [...this.#lobby.values()];
+  }
+
+  get isHost() {
+    return this.me?.isHost === true;
+  }
+
+  /** Whether a seat in this room is kept from before a reload. */
+  get hasSeat() {
+    return this.#kept.token !== null;
+  }
+
+  /** What comes from a participant: "camera", with the microphone, or "screen". Without what a host has muted. */
+  stream(participantId, name = "camera") {
+    return this.#peers.get(participantId)?.stream(name) ?? null;
+  }
+
+  /** The state of the connection to a participant, as `RTCPeerConnection.connectionState` has it. */
+  connectionState(participantId) {
+    return this.#peers.get(participantId)?.state ?? "new";
+  }
+
+  /** Joins, with these tracks: answers "joined" or "lobby". Rejects with a `Problem` when it is not allowed. */
+  join(tracks = {}) {
+    Object.assign(this.#tracks, tracks);
+    this.#setState("connecting");
+    globalThis.addEventListener?.("pagehide", this.#onPageHide);
+    const { headers, ticket, base, transport, io } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#answered = { resolve, reject };
+      this.#line = createLine(transport, { base, headers, ticket, io, session: this.#kept.session });
+      this.#outbox = new Outbox({
+        send: (signals) => this.#sendSignals(signals),
+        // Who is gone, is gone; the roster says so.
+        onRefused: (problem) => problem.status !== 404 && this.#tell("problem", problem),
+      });
+      this.#line.open((name, data) => this.#receive(name, data));
+    });
+  }
+
+  /** Leaves for good. */
+  async leave(reason = "client_leave") {
+    const { token } = this.#kept;
+    const line = this.#line;
+    if (line && token) await line.request("leave", { roomId: this.#options.room, reason, token }, token).catch(() => undefined);
+    this.#finish({ reason });
+  }
+
+  /** Sends other tracks: `{audio, video, screen}`, each a track, `null` for none, or left out for no change. */
+  async setTracks(tracks) {
+    Object.assign(this.#tracks, tracks);
+    for (const peer of this.#peers.values()) peer.setTracks(this.#tracks);
+    await this.#tellMedia();
+  }
+
+  /** Switches microphone and camera off and on; their tracks stay where they are and send silence and black. */
+  async setEnabled(enabled) {
+    for (const [kind, isOn] of Object.entries(enabled)) if (this.#tracks[kind]) this.#tracks[kind].enabled = isOn;
+    await this.#tellMedia();
+  }
+
+  /** What is sent right now: `{audio, video, screen}`. */
+  get media() {
+    const isOn = (track) => track !== null && track.enabled && track.readyState === "live";
+    return Object.fromEntries(Object.entries(this.#tracks).map(([kind, track]) => [kind, isOn(track)]));
+  }
+
+  raiseHand(handRaised) {
+    return this.update(this.me.participantId, { handRaised });
+  }
+
+  /** Changes oneself, or, as a host, somebody else: `{mute: {audio: true}}`, `{role: "moderator"}`. */
+  async update(participantId, changes) {
+    await this.#ask("PATCH", `participants/${participantId}`, changes);
+  }
+
+  async kick(participantId, { ban = false } = {}) {
+    await this.#ask("DELETE", `participants/${participantId}${ban ? "?ban=true" : ""}`);
+  }
+
+  /** Lets those in who wait: a list of ids, or "*". */
+  async admit(who) {
+    await this.#ask("POST", "lobby", { admit: who });
+  }
+
+  async deny(who) {
+    await this.#ask("POST", "lobby", { deny: who });
+  }
+
+  async makeHost(participantId) {
+    await this.#ask("POST", "host", { participantId });
+  }
+
+  /** Ends the call for everybody. */
+  async close() {
+    await this.#ask("DELETE", "");
+  }
+
+  /** Figures of every connection by participant, see `Peer.stats`. */
+  async stats() {
+    const each = [...this.#peers].map(async ([id, peer]) => [id, await peer.stats()]);
+    return Object.fromEntries(await Promise.all(each));
+  }
+
+  // What the server says.
+
+  #receive(name, data) {
+    switch (name) {
+      case "hello": return this.#onHello();
+      case "down": return this.#onDown();
+      case "gap": return data.reason === "inbox" ? this.#enter() : undefined;
+      case "bye": return data.reconnect === false ? this.#finish({ reason: data.name, detail: data.reason }) : undefined;
+      case "refused": return this.#fail(data);
+      case "ping": return undefined;
+      default: break;
+    }
+    if (data?.roomId !== this.#options.room) return undefined;
+    return this.#entering ? this.#held.push([name, data]) : this.#handle(name, data);
+  }
+
+  /** The stream has begun, or begun anew. Whether the server still knows the seat is asked each time; that is cheap. */
+  #onHello() {
+    this.#isLineUp = true;
+    this.#outbox.resume();
+    return this.#enter();
+  }
+
+  #onDown() {
+    this.#isLineUp = false;
+    if (this.#state === "joined") this.#setState("reconnecting");
+  }
+
+  #handle(name, data) {
+    if (name === "video.room.resync") return this.#takeSnapshot(data);
+    if (name === "video.lobby.admitted") return this.#admit(data);
+    if (this.#epoch !== null && data.epoch !== this.#epoch) return this.#enter();
+    // Replayed, or older than the snapshot.
+    if (data.roomSeq <= this.#roomSeq) return undefined;
+    this.#roomSeq = data.roomSeq;
+    return this.#apply(name, data);
+  }
+
+  #apply(name, data) {
+    const { participantId } = data.participant ?? data;
+    switch (name) {
+      case "webrtc.signal": return this.#peer(data.from)?.signal(data);
+      case "video.participant.joined": return this.#onJoined(data.participant);
+      case "video.participant.updated": return this.#onUpdated(data.participant, data.changed ?? []);
+      case "video.participant.left": return this.#onLeft(participantId, data.reason);
+      case "video.lobby.waiting": return this.#changeRoster(() => this.#lobby.set(participantId, data.participant));
+      case "video.lobby.denied": return this.#finish({ reason: "denied", detail: data.reason });
+      case "video.host.changed": return this.#changeRoster(() => this.#everybody().forEach((one) => (one.isHost = one.participantId === participantId)));
+      case "video.room.updated": return this.#changeRoster(() => (this.room = { ...this.room, ...data.room }));
+      case "video.room.closed": return this.#finish({ reason: data.reason ?? "room_closed" });
+      case "video.room.expiring": return this.#tell("expiring", data.closesAt);
+      case "video.moderation": return this.#onModeration(data);
+      case "video.quality": return this.#changeRoster(() => Object.assign(this.#one(participantId) ?? {}, { quality: data.score }));
+      case "video.advice": return this.#setAdvice(data);
+      case "webrtc.ice-servers": return this.#setIce(data);
+      default: return undefined;
+    }
+  }
+
+  // The seat.
+
+  /** Joins or resumes. Called again meanwhile, it does so once more: the first answer may be older than the reason. */
+  #enter() {
+    if (this.#state === "ended") return;
+    if (this.#entering) {
+      this.#entersAgain = true;
+      return;
+    }
+    this.#entering = this.#askForSeat().catch((error) => this.#fail(error)).finally(() => {
+      this.#entering = null;
+      for (const [name, data] of this.#held.splice(0)) this.#handle(name, data);
+      if (!this.#entersAgain) return;
+      this.#entersAgain = false;
+      this.#enter();
+    });
+  }
+
+  async #askForSeat() {
+    for (let tries = 0; this.#isLineUp && this.#state !== "ended"; tries += 1) {
+      const resume = this.#kept.token;
+      try {
+        return await this.#onSeat(await this.#line.request("join", this.#seatWanted(resume)));
+      } catch (error) {
+        const isProblem = error instanceof Problem;
+        // The stream may be known a moment later than it says hello.
+        const isEarly = isProblem && error.code === "no_event_stream" && tries < STREAM_RETRIES_MAX;
+        if (isProblem && !error.passes && !isEarly) {
+          if (!resume || !STALE_TOKEN.includes(error.status)) throw error;
+          this.#forgetSeat();
+        } else {
+          await new Promise((resolve) => setTimeout(resolve, error.rest?.retryAfterMs ?? RETRY_MS));
+        }
+      }
+    }
+    return undefined;
+  }
+
+  #seatWanted(resume) {
+    const { room, name, password, joinToken, hostToken, metadata, role } = this.#options;
+    const wanted = {
+      roomId: room, displayName: name, password, joinToken, hostToken, metadata, role, media: this.media,
+      client: { sdk: "santral-call", version: "1", features: [] },
+    };
+    // After a reload nothing is left of what was handled, so the snapshot is wanted.
+    const place = resume && !this.#isFresh ? { lastRoomSeq: this.#roomSeq } : {};
+    return { ...wanted, ...(resume && { resume }), ...place };
+  }
+
+  #onSeat(answer) {
+    if (answer.status !== "lobby") return this.#admit(answer);
+    this.me = answer.participant;
+    this.#keep({ token: answer.token });
+    this.#setState("lobby");
+    return this.#settle("lobby");
+  }
+
+  #admit(answer) {
+    const { token, participant, room, limits } = answer;
+    Object.assign(this, { me: participant, room, limits });
+    this.#keep({ token });
+    this.#outbox.resume(answer.lastSeq);
+    this.#setIce({ ...answer, refreshAt: answer.iceRefreshAt ?? answer.refreshAt });
+    this.#setAdvice(answer.advice);
+    // Without a resync all that was missed comes as events.
+    if (this.#isFresh || answer.resync) this.#takeSnapshot(answer);
+    this.#isFresh = false;
+    this.#setState("joined");
+    this.#timers.stats ||= setInterval(() => this.#reportStats(), STATS_MS);
+    this.#tell("roster");
+    return this.#settle("joined");
+  }
+
+  /** Takes the room as it is, and begins anew with everybody to whom nothing flows. */
+  #takeSnapshot({ room, participants, roomSeq, epoch }) {
+    this.room = room;
+    this.#roomSeq = roomSeq;
+    this.#epoch = epoch;
+    const others = participants.filter(({ participantId }) => participantId !== this.me.participantId);
+    this.me = participants.find(({ participantId }) => participantId === this.me.participantId) ?? this.me;
+    const split = (isWaiting) => new Map(others.filter(({ state }) => (state === "lobby") === isWaiting).map((one) => [one.participantId, one]));
+    this.#lobby = split(true);
+    this.#others = split(false);
+    for (const id of [...this.#peers.keys()]) if (!this.#others.has(id)) this.#drop(id);
+    for (const other of this.#others.values()) {
+      const peer = this.#peer(other);
+      if (!peer.isWell) peer.begin();
+    }
+    this.#tell("roster");
+  }
+
+  #settle(answer) {
+    this.#answered?.resolve(answer);
+    this.#answered = null;
+  }
+
+  // Who is there.
+
+  #onJoined(participant) {
+    this.#lobby.delete(participant.participantId);
+    if (participant.participantId === this.me?.participantId) return;
+    this.#others.set(participant.participantId, participant);
+    // Who comes offers; the connection is made when the offer is here.
+    this.#peer(participant);
+    this.#tell("roster");
+  }
+
+  #onUpdated(participant, changed) {
+    const { participantId } = participant;
+    if (participantId === this.me?.participantId) this.me = { ...this.me, ...participant };
+    else if (participant.state === "lobby") this.#lobby.set(participantId, participant);
+    else {
+      const before = this.#others.get(participantId);
+      this.#others.set(participantId, { ...before, ...participant });
+      const peer = this.#peer(participant);
+      peer.setMuted(participant.mutedByHost ?? {});
+      if (changed.includes("connection") || before?.state === "reconnecting") if (participant.state === "joined") peer.returned();
+    }
+    this.#tell("roster");
+  }
+
+  #onLeft(participantId, reason) {
+    if (participantId !== this.me?.participantId) {
+      this.#lobby.delete(participantId);
+      this.#drop(participantId);
+      return this.#tell("roster");
+    }
+    if (reason !== "timeout") return this.#finish({ reason });
+    // The line was away for longer than the seat is kept, and is back: as somebody new.
+    this.#forgetSeat();
+    return this.#enter();
+  }
+
+  #onModeration({ mute = {}, by }) {
+    for (const [kind, isMuted] of Object.entries(mute)) if (isMuted && this.#tracks[kind]) this.#tracks[kind].enabled = false;
+    this.#tellMedia().catch(() => undefined);
+    this.#tell("moderation", { mute, by });
+  }
+
+  #one(participantId) {
+    return participantId === this.me?.participantId ? this.me : this.#others.get(participantId);
+  }
+
+  #everybody() {
+    return [this.me, ...this.#others.values()].filter(Boolean);
+  }
+
+  #changeRoster(change) {
+    change();
+    this.#tell("roster");
+  }
+
+  // Connections.
+
+  /** The connection to a participant; made, but not begun, if there is none yet. */
+  #peer({ participantId, ordinal }) {
+    if (!this.me || participantId === this.me.participantId) return null;
+    const known = this.#peers.get(participantId);
+    if (known) return known;
+    const peer = new Peer({
+      configuration: this.#configuration(),
+      ordinal: this.me.ordinal,
+      isPolite: this.me.ordinal > ordinal,
+      send: (type, negotiationId, data) => this.#outbox.add({ to: participantId, type, negotiationId, data }),
+      isThere: () => this.#isLineUp && this.#others.get(participantId)?.state === "joined",
+      onChange: (what, error) => (what === "problem" ? this.#tell("problem", error) : this.#tell("media", { participantId, what })),
+    });
+    this.#peers.set(participantId, peer);
+    peer.setTracks(this.#tracks);
+    peer.setMuted(this.#others.get(participantId)?.mutedByHost ?? {});
+    if (this.#advice) peer.setAdvice(this.#advice);
+    return peer;
+  }
+
+  #drop(participantId) {
+    this.#others.delete(participantId);
+    this.#peers.get(participantId)?.close();
+    this.#peers.delete(participantId);
+    this.#outbox.forget(participantId);
+  }
+
+  /** A resume may change the token while a request is under way. */
+  async #sendSignals(signals) {
+    await this.#entering;
+    const { token } = this.#kept;
+    const request = () => this.#line.request("signal", { roomId: this.#options.room, signals }, this.#kept.token);
+    return request().catch(async (error) => {
+      await this.#entering;
+      if (error.status !== 401 || token === this.#kept.token) throw error;
+      return request();
+    });
+  }
+
+  #configuration() {
+    const isRelayOnly = this.#options.relayOnly || this.#ice.relayOnly || this.room?.relayOnly;
+    return { iceServers: this.#ice.iceServers, iceTransportPolicy: isRelayOnly ? "relay" : "all" };
+  }
+
+  #setIce({ iceServers, relayOnly, refreshAt }) {
+    if (!iceServers) return;
+    this.#ice = { iceServers, relayOnly: relayOnly ?? this.#ice.relayOnly };
+    for (const peer of this.#peers.values()) peer.setConfiguration(this.#configuration());
+    clearTimeout(this.#timers.ice);
+    // The server pushes fresh ones; should they not come, they are fetched.
+    const lateMs = Date.parse(refreshAt) - Date.now() + STATS_MS;
+    if (lateMs > 0) this.#timers.ice = setTimeout(() => this.#fetchIce(), lateMs);
+  }
+
+  async #fetchIce() {
+    const path = `api/webrtc/ice-servers?roomId=${encodeURIComponent(this.#options.room)}`;
+    const headers = { authorization: `Bearer ${this.#kept.token}` };
+    await ask("GET", this.#line.address(path), { headers }).then((ice) => this.#setIce(ice), () => undefined);
+  }
+
+  #setAdvice(advice) {
+    if (!advice) return;
+    this.#advice = advice;
+    for (const peer of this.#peers.values()) peer.setAdvice(advice);
+  }
+
+  async #reportStats() {
+    if (!this.#isLineUp || this.#peers.size === 0) return;
+    const figures = Object.entries(await this.stats());
+    const peers = figures.map(([peer, { media, ...figure }]) => ({ peer, ...withoutEmpty(figure) }));
+    const headers = { authorization: `Bearer ${this.#kept.token}` };
+    // The next one is as good.
+    await ask("POST", this.#line.address("api/webrtc/stats"), { body: { roomId: this.#options.room, peers }, headers }).catch(() => undefined);
+  }
+
+  // The rest.
+
+  async #tellMedia() {
+    if (this.#state === "joined") await this.update(this.me.participantId, { media: this.media });
+  }
+
+  #ask(method, path, body) {
+    const room = `api/video/rooms/${encodeURIComponent(this.#options.room)}`;
+    const url = this.#line.address(path === "" ? room : `${room}/${path}`);
+    return ask(method, url, { body, headers: { authorization: `Bearer ${this.#kept.token}` } });
+  }
+
+  #setState(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#tell("state", state);
+  }
+
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  #fail(problem) {
+    const { reject } = this.#answered ?? {};
+    this.#answered = null;
+    this.#finish({ reason: problem.code ?? "error", problem });
+    reject?.(problem);
+  }
+
+  #finish(end) {
+    if (this.#state === "ended") return;
+    this.#end = end;
+    globalThis.removeEventListener?.("pagehide", this.#onPageHide);
+    clearInterval(this.#timers.stats);
+    clearTimeout(this.#timers.ice);
+    this.#outbox?.close();
+    this.#line?.close();
+    for (const id of [...this.#peers.keys()]) this.#drop(id);
+    // The tab that took this seat over has the same storage, if it is the same tab.
+    if (end.reason !== "replaced") this.#forgetSeat();
+    this.#setState("ended");
+    this.#answered?.reject(new Problem({ code: end.reason, detail: end.detail }));
+    this.#answered = null;
+  }
+
+  /** A reload comes back within moments and finds its seat; whoever has closed the page is gone soon. */
+  #onPageHide = () => {
+    if (!this.#kept.token) return;
+    const url = this.#line.address(`api/video/rooms/${encodeURIComponent(this.#options.room)}/leave`);
+    navigator.sendBeacon(url, JSON.stringify({ token: this.#kept.token, reason: "page_closed" }));
+  };
+
+  get #key() {
+    return `santral.call.${this.#options.room}`;
+  }
+
+  #load() {
+    try {
+      return JSON.parse(this.#options.storage?.getItem(this.#key) ?? "{}");
+    } catch {
+      return {};
+    }
+  }
+
+  #keep(change) {
+    Object.assign(this.#kept, change);
+    this.#options.storage?.setItem(this.#key, JSON.stringify(this.#kept));
+  }
+
+  #forgetSeat() {
+    this.#isFresh = true;
+    this.#roomSeq = 0;
+    this.#epoch = null;
+    this.#kept = { session: this.#kept.session, token: null };
+    this.#options.storage?.removeItem(this.#key);
+    this.#outbox?.resume(0);
+  }
+}
+
+const withoutEmpty = (figures) => Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== undefined && value !== null));
