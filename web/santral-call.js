@@ -369,7 +369,7 @@ export class Call extends EventTarget {
       this.#others.set(participantId, { ...before, ...participant });
       const peer = this.#peer(participant);
       peer.setMuted(participant.mutedByHost ?? {});
-      if (changed.includes("connection") || before?.state === "reconnecting") if (participant.state === "joined") peer.returned();
+      if (participant.state === "joined" && (changed.includes("connection") || before?.state === "reconnecting")) peer.returned();
     }
     this.#tell("roster");
   }

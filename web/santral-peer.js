@@ -38,8 +38,8 @@ export class Peer {
   // Whether the link is of our making, and whether its first offer has been answered.
   #isOurs = false;
   #isSettled = false;
-  // Whether the other end has come back from somewhere since our first offer, which it then may not have.
-  #yields = false;
+  // The offer of the other end that was answered last.
+  #taken = "";
   #candidates = [];
   #queue = Promise.resolve();
   #unanswered = 0;
@@ -118,9 +118,8 @@ export class Peer {
     this.#fillStreams();
   }
 
-  /** The other end has come back: after an outage, or with a new page. */
+  /** The other end has come back after an outage. With a new page it would offer a new connection. */
   returned() {
-    this.#yields = this.#isOurs && !this.#isSettled;
     if (["disconnected", "failed"].includes(this.state)) this.#pc.restartIce();
   }
 
@@ -163,7 +162,6 @@ export class Peer {
     this.#link = link;
     this.#isOurs = isOurs;
     this.#isSettled = false;
-    this.#yields = false;
     this.#count = 0;
     this.#candidates = [];
     this.#begunAt = performance.now();
@@ -184,17 +182,16 @@ export class Peer {
   }
 
   async #onOffer(negotiationId, description) {
+    if (negotiationId === this.#taken) return undefined;
     const { link, count } = readNegotiation(negotiationId);
-    if (link !== this.#link) {
-      // It continues what this end does not have, so the other end has to begin anew.
-      if (count > 1) return this.#options.send("renegotiate", negotiationId, {});
-      const isCollision = this.#isOurs && !this.#isSettled && !this.#yields;
-      // Two new connections at once: one of the two is dropped, the same at both ends.
-      if (isCollision && !this.#options.isPolite) return undefined;
-      this.#replace(link, false);
-    } else if (this.#pc.signalingState !== "stable" && !this.#options.isPolite) {
-      return undefined;
-    }
+    const isNew = this.#pc === null || link !== this.#link;
+    // It continues what this end does not have, so the other end has to begin anew.
+    if (isNew && count > 1) return this.#options.send("renegotiate", negotiationId, {});
+    // Two new connections at once, or two offers on one: in either case those of one end count.
+    const isCollision = isNew ? this.#isOurs && !this.#isSettled : this.#pc.signalingState !== "stable";
+    if (isCollision && !this.#options.isPolite) return this.#repeat();
+    if (isNew) this.#replace(link, false);
+    this.#taken = negotiationId;
     const pc = this.#pc;
     await pc.setRemoteDescription(description);
     this.#count = Math.max(this.#count, count);
@@ -204,6 +201,12 @@ export class Peer {
     if (pc !== this.#pc) return undefined;
     this.#options.send("answer", negotiationId, pc.localDescription.toJSON());
     return this.#settled();
+  }
+
+  /** Whoever offered as well may have come back from a reload and never heard of the offer that counts. */
+  #repeat() {
+    const description = this.#pc.localDescription;
+    if (description?.type === "offer") this.#options.send("offer", this.#negotiation, description.toJSON());
   }
 
   async #onAnswer(negotiationId, description) {
