@@ -5,9 +5,6 @@ use std::time::Duration;
 /// Longest id of a room, in bytes.
 pub const ROOM_ID_BYTES_MAX: usize = 64;
 
-/// Longest id of a participant, in bytes.
-pub const PARTICIPANT_ID_BYTES_MAX: usize = 32;
-
 /// Longest name of a room and of a participant, in characters.
 pub const ROOM_NAME_CHARACTERS_MAX: usize = 120;
 
