@@ -105,6 +105,18 @@ event_types! {
     ServerStarted = "server.started", Info;
     /// The server began to stop.
     ServerStopping = "server.stopping", Info;
+    /// A video room was created.
+    RoomCreated = "room.created", Info;
+    /// The settings of a video room were changed.
+    RoomChanged = "room.changed", Info;
+    /// A video room is over.
+    RoomClosed = "room.closed", Info;
+    /// Somebody came into a video room.
+    ParticipantJoined = "room.joined", Info;
+    /// Somebody left a video room.
+    ParticipantLeft = "room.left", Info;
+    /// Somebody else is host of a video room.
+    HostChanged = "room.host_changed", Info;
 }
 
 /// By hand, since utoipa does not see names that a macro gives.

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::ServeError;
 use super::recorders::Recorders;
+use super::rooms;
 use crate::auth::RoleGrants;
 use crate::auth::issuer::IssuerOptions;
 use crate::config::{Config, LiveConfig, Registration};
@@ -136,6 +137,7 @@ fn follow_changes(live: &LiveConfig, assembly: &Assembly, recorders: &Recorders,
     let (accounts, edge) = (Arc::clone(&assembly.accounts), Arc::clone(&assembly.services.edge));
     let (admission, recorders) = (Arc::clone(&hub.admission), recorders.clone());
     let rights_changed = Arc::clone(&assembly.rights_changed);
+    let switching = Arc::clone(hub);
     let follow = move |old: &Config, new: &Config| {
         if old.log_level != new.log_level {
             telemetry::set_filter(&new.log_level);
@@ -145,6 +147,8 @@ fn follow_changes(live: &LiveConfig, assembly: &Assembly, recorders: &Recorders,
         recorders.configure(new);
         configure_accounts(&accounts, new);
         rights_changed.notify_one();
+        let (hub, limits) = (Arc::clone(&switching), rooms::limits(new));
+        actix_rt::spawn(async move { hub.switchboard.call(move |rooms, _| rooms.set_limits(limits)).await });
     };
     live.subscribe(follow).expect("fewer listen than may: all are named in this file");
 }

@@ -6,6 +6,7 @@
 
 pub mod assembly;
 pub mod recorders;
+pub mod rooms;
 pub mod webhooks;
 
 use std::io::Write;
@@ -23,7 +24,7 @@ use santral_schema::event_log::EventType;
 use crate::auth::secrets::TokenKeyError;
 use crate::config::{Config, LiveConfig};
 use crate::hub::writer::{self, Writer};
-use crate::hub::{Hub, HubOptions, LogStart};
+use crate::hub::{Hub, HubOptions, LogStart, switchboard};
 use crate::ports::accounts::AccountStore;
 use crate::ports::store::StoreError;
 use crate::service::accounts::{Accounts, AccountsError};
@@ -76,6 +77,7 @@ pub fn serve(live: &Arc<LiveConfig>) -> Result<(), ServeError> {
     let listener = server::bind(config.listen).map_err(|error| ServeError::Listen(config.listen, error))?;
     let address = listener.local_addr()?;
     let (queue, inbox) = writer::queue();
+    let (switchboard, room_inputs) = switchboard::switchboard();
     let Opened { writer: log, reader, state, records } = opened;
     let (behind, recent) = writer::recent_entries(&*reader, state.head)?;
     let log_start = LogStart {
@@ -86,12 +88,13 @@ pub fn serve(live: &Arc<LiveConfig>) -> Result<(), ServeError> {
     };
     let observer = recorders.observer();
     let (hub, mailboxes) =
-        Hub::new(hub_options(&config), Arc::clone(live), log_start, state.head, reader, queue, observer);
+        Hub::new(hub_options(&config), Arc::clone(live), log_start, state.head, reader, queue, switchboard, observer);
     let assembly = assemble(live, &records, &recorders, settings, &hub)?;
     let recorder = Arc::clone(&assembly.services.operator.recorder);
     let sender = webhooks::start_sender(&live.load(), &records, &recorders.webhooks, &hub, recorder)?;
     let writer = Writer::new(log, &hub, inbox, state.head);
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run())?;
+    let operator = rooms::start(&config, live, &records, &recorders, &hub, room_inputs)?;
     watch_for_admin(Arc::clone(&assembly.accounts), records.accounts())?;
     let served = actix_rt::System::new().block_on(async {
         let server = server::start(&hub, &assembly.services, listener, config.descriptors.http_connections, mailboxes)?;
@@ -119,6 +122,8 @@ pub fn serve(live: &Arc<LiveConfig>) -> Result<(), ServeError> {
         }
         Ok::<(), std::io::Error>(())
     });
+    hub.switchboard.close();
+    rooms::join(operator);
     hub.writer.close();
     join_writer(writer);
     webhooks::finish_sender(sender);

@@ -16,6 +16,8 @@ use crate::ports::connections::{ConnectionEnd, ConnectionStart};
 use crate::ports::event_log::NewEvent;
 use crate::service::connection_records::ConnectionRecorder;
 use crate::service::event_log::{EventLog, RecordRetention, new_event};
+use crate::service::operator::Recorder;
+use crate::service::room_journal::RoomJournal;
 use crate::service::webhooks::Webhooks;
 use crate::store::Records;
 
@@ -29,6 +31,8 @@ pub struct Recorders {
     pub events: Arc<EventLog>,
     /// The way into webhooks.
     pub webhooks: Arc<Webhooks>,
+    /// What video rooms write down.
+    pub rooms: Arc<RoomJournal>,
     connections: Arc<ConnectionRecorder>,
     node: Arc<str>,
 }
@@ -39,9 +43,15 @@ impl Recorders {
     /// # Errors
     /// When the system has no thread to give.
     pub fn start(records: &Records, config: &Config) -> io::Result<Self> {
+        let events = EventLog::start(records.events(), event_retention(config))?;
+        let webhooks = Webhooks::start(records.webhooks(), config)?;
+        let log = Arc::clone(&events);
+        let recorder: Recorder = Arc::new(move |event| log.record(event));
+        let age_max = config.connection_record_age;
         Ok(Self {
-            events: EventLog::start(records.events(), event_retention(config))?,
-            webhooks: Webhooks::start(records.webhooks(), config)?,
+            rooms: RoomJournal::start(records.video(), Arc::clone(&webhooks), recorder, age_max)?,
+            events,
+            webhooks,
             connections: ConnectionRecorder::start(records.connections(), &config.node, connection_retention(config))?,
             node: config.node.as_str().into(),
         })
@@ -50,6 +60,7 @@ impl Recorders {
     /// Retention and addresses as the configuration says now.
     pub fn configure(&self, config: &Config) {
         self.webhooks.configure(config);
+        self.rooms.set_age_max(config.connection_record_age);
         self.events.set_retention(event_retention(config));
         self.connections.set_retention(connection_retention(config));
     }
@@ -66,6 +77,10 @@ impl Recorders {
 
     /// Writes what waits, and ends.
     pub fn finish(&self) {
+        self.rooms.close();
+        if !self.rooms.join(FLUSH_DEADLINE) {
+            log::warn!("what happened last in video rooms could not be written in time");
+        }
         self.events.close();
         self.connections.close();
         self.webhooks.close();

@@ -16,9 +16,10 @@ mod framed_socket;
 pub mod links;
 pub mod news;
 pub mod occupancy;
+mod places;
 pub mod poll;
 pub mod shard_thread;
-
+pub mod switchboard;
 pub mod writer;
 
 use std::sync::Arc;
@@ -48,6 +49,7 @@ use directory::Directory;
 use news::{News, NewsFeed};
 use occupancy::Occupancy;
 use shard_thread::LocalShard;
+use switchboard::Switchboard;
 use writer::WriterQueue;
 
 pub use admission::StreamSlot;
@@ -114,6 +116,8 @@ pub struct Hub {
     pub directory: Directory,
     /// The way into the log.
     pub writer: WriterQueue,
+    /// The way to the video rooms.
+    pub switchboard: Switchboard,
     /// The way out of the log; blocking.
     pub reader: Arc<dyn LogReader>,
     /// Where the log stood at the start.
@@ -151,6 +155,7 @@ impl Hub {
         head: Offset,
         reader: Arc<dyn LogReader>,
         writer: WriterQueue,
+        switchboard: Switchboard,
         observer: ConnectionObserver,
     ) -> (Arc<Self>, Vec<mpsc::Receiver<Mail>>) {
         let (mailboxes, receivers) = (0..options.workers).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
@@ -163,6 +168,7 @@ impl Hub {
             directory: Directory::default(),
             questions: engineio::Questions::default(),
             writer,
+            switchboard,
             reader,
             log_start,
             news: NewsFeed::default(),
@@ -267,6 +273,13 @@ impl Hub {
         }
     }
 
+    /// Has something done with one shard without waiting for it, but for a place in its mailbox. False when it has
+    /// stopped.
+    pub async fn tell(&self, shard: usize, work: impl FnOnce(&mut Shard, Moment) + Send + 'static) -> bool {
+        let Some(mailbox) = self.mailboxes.get(shard) else { return false };
+        mailbox.send(Mail::Call(Box::new(work))).await.is_ok()
+    }
+
     /// Does the same with every shard and returns their answers.
     pub async fn call_all<T: Send + 'static>(
         &self,
@@ -312,7 +325,7 @@ impl Hub {
     }
 
     /// Tells of a connection.
-    pub(crate) fn tell(&self, news: ConnectionNews) {
+    pub(crate) fn tell_of_connection(&self, news: ConnectionNews) {
         self.news.tell(|| News::Connection(news.clone()));
         (self.observer)(news);
     }

@@ -23,6 +23,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use santral_core::limits::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX};
 use santral_core::names::{ConnectionId, SessionToken};
+use santral_core::rooms::Place;
 use santral_core::session::{Legacy, SessionKey};
 use santral_core::shard::{
     AttachRequest, Attached, Effect, ForeignSession, PageRequest, PresenceNotice, Progress, SessionView, Shard,
@@ -179,10 +180,11 @@ impl LocalShard {
         let started = self.with(|shard, now| {
             shard.link_up(now, key);
             let view = shard.view(key).filter(SessionView::is_linked);
-            view.map(|view| ConnectionNews::Started(view.connection(), Arc::clone(view.client())))
+            view.map(|view| (view.token().clone(), view.connection(), Arc::clone(view.client())))
         });
-        if let Some(news) = started {
-            self.hub.tell(news);
+        if let Some((session, connection, client)) = started {
+            self.hub.switchboard.link_up(|| Place { session, connection, shard: self.index });
+            self.hub.tell_of_connection(ConnectionNews::Started(connection, client));
         }
     }
 
@@ -202,9 +204,10 @@ impl LocalShard {
                     self.state.borrow_mut().links.close(self.hub.now(), session, &farewell, reason);
                 }
                 Effect::Presence(notice) => self.spread_presence(notice),
-                Effect::ConnectionEnded { connection, client, reason } => {
+                Effect::ConnectionEnded { connection, token, client, reason } => {
                     log_end(connection, reason);
-                    self.hub.tell(ConnectionNews::Ended(connection, client, reason));
+                    self.hub.switchboard.link_down(token, connection, reason);
+                    self.hub.tell_of_connection(ConnectionNews::Ended(connection, client, reason));
                 }
                 Effect::SessionEnded { token, connection: _ } => self.hub.directory.forget(&token, self.index),
             }

@@ -7,4 +7,5 @@ pub mod notices;
 pub mod settings;
 pub mod store;
 pub mod survey;
+pub mod video;
 pub mod webhooks;

@@ -17,6 +17,7 @@ pub mod operator;
 pub mod polls;
 pub mod publish;
 pub mod rights;
+pub mod room_journal;
 pub mod settings;
 pub mod socketio;
 pub mod stats;

@@ -130,7 +130,7 @@ fn contains_in_sqlite(text: &str) -> Condition {
 }
 
 /// What LIKE takes for "has this text in it": its own signs are taken for themselves.
-fn pattern(text: &str) -> String {
+pub(super) fn pattern(text: &str) -> String {
     let text = storable(text).to_ascii_lowercase();
     let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
     format!("%{escaped}%")

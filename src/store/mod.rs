@@ -11,6 +11,7 @@
 //! | `records` | what is kept beside the log, and how it is read and written |
 //! | `accounts`, `logins`, `api_keys`, `blocks`, `settings`, `connections` | one table each |
 //! | `webhook_outbox` | what other servers are still to be told |
+//! | `video_rooms`, `video_participants` | rooms, and who is and was in them |
 //! | `event_logs`, `event_query` | the event log, and finding something in it |
 //! | `write_gate` | one writer at a time |
 //! | `messages`, `schema`, `text` | rows, apart from the engine's types |
@@ -49,6 +50,8 @@ mod settings;
 mod sqlite;
 mod survey;
 mod text;
+mod video_participants;
+mod video_rooms;
 mod webhook_outbox;
 mod write_gate;
 mod writer;
@@ -61,6 +64,7 @@ use crate::ports::event_log::EventStore;
 use crate::ports::notices::NoticeBoard;
 use crate::ports::settings::SettingsStore;
 use crate::ports::store::{Durability, LogReader, LogState, LogWriter};
+use crate::ports::video::VideoStore;
 use crate::ports::webhooks::Outbox;
 
 use error::Trouble;
@@ -122,6 +126,12 @@ impl Records {
     /// What other servers are still to be told.
     #[must_use]
     pub fn webhooks(&self) -> Arc<dyn Outbox> {
+        Arc::clone(&self.0) as _
+    }
+
+    /// Video rooms.
+    #[must_use]
+    pub fn video(&self) -> Arc<dyn VideoStore> {
         Arc::clone(&self.0) as _
     }
 

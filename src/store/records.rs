@@ -11,6 +11,9 @@ use r2d2::ManageConnection;
 
 use santral_core::entry::Timestamp;
 use santral_core::limits::{RECORD_READERS, STORAGE_BUSY_TIMEOUT};
+use santral_core::rooms::{Record, RoomId, Saved};
+
+use santral_schema::video::Room;
 
 use super::database::Database;
 use super::error::{Reporter, Trouble};
@@ -18,7 +21,10 @@ use super::location::Location;
 use super::pool::{Connector, Link, Links};
 use super::text::BadRows;
 use super::write_gate::WriteGate;
-use super::{accounts, api_keys, blocks, connections, event_logs, logins, settings, sqlite, webhook_outbox};
+use super::{
+    accounts, api_keys, blocks, connections, event_logs, logins, settings, sqlite, video_participants, video_rooms,
+    webhook_outbox,
+};
 use crate::ports::accounts::{
     AccountStore, ApiKey, Block, Changed, Login, RecentlyRevoked, Refreshed, User, UserChange,
 };
@@ -26,6 +32,7 @@ use crate::ports::connections::{ConnectionRecord, ConnectionStore};
 use crate::ports::event_log::{EventQuery, EventStore, NewEvent, StoredEvent};
 use crate::ports::settings::{SettingChange, SettingsStore, StoredSetting};
 use crate::ports::store::StoreError;
+use crate::ports::video::{ClosedRooms, VideoStore};
 use crate::ports::webhooks::{NewDelivery, Outbox, Settled, WaitingDelivery};
 
 /// All the records of one database.
@@ -293,5 +300,47 @@ impl Outbox for Records {
 
     fn count(&self) -> Result<u64, StoreError> {
         self.read(|database, _| webhook_outbox::count(database))
+    }
+}
+
+impl VideoStore for Records {
+    fn save(&self, records: &[Record], deliveries: &[NewDelivery], at: Timestamp) -> Result<(), StoreError> {
+        self.write(|database, _| {
+            for record in records {
+                match record {
+                    Record::Room(room) => video_rooms::put(database, room)?,
+                    Record::Participant(person) => video_participants::put(database, person)?,
+                    Record::Ban(room, subject) => video_rooms::ban(database, room, subject, at)?,
+                }
+            }
+            webhook_outbox::append(database, deliveries)
+        })
+    }
+
+    fn open_rooms(&self) -> Result<Vec<Saved>, StoreError> {
+        self.read(|database, bad| {
+            let mut saved = Vec::new();
+            for room in video_rooms::open(database, bad)? {
+                saved.push(Saved {
+                    participants: video_participants::present(database, &room.id, bad)?,
+                    bans: video_rooms::bans(database, &room.id)?.into_iter().map(Into::into).collect(),
+                    next_ordinal: video_participants::next_ordinal(database, &room.id)?,
+                    room,
+                });
+            }
+            Ok(saved)
+        })
+    }
+
+    fn closed_rooms(&self, query: &ClosedRooms) -> Result<Vec<Room>, StoreError> {
+        self.read(|database, bad| video_rooms::closed(database, query, bad))
+    }
+
+    fn next_ordinal(&self, room: &RoomId) -> Result<u32, StoreError> {
+        self.read(|database, _| video_participants::next_ordinal(database, room))
+    }
+
+    fn prune_rooms(&self, closed_before: Timestamp) -> Result<bool, StoreError> {
+        self.write(|database, _| video_rooms::prune(database, closed_before))
     }
 }

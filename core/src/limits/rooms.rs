@@ -95,5 +95,17 @@ pub const DELIVERY_BATCH_MAX: usize = 64;
 /// Participant tokens that are good no more and still recognised, so that their bearer hears why.
 pub const DEAD_TOKENS_MAX: usize = 10_000;
 
+/// How long an answer waits until what it says is in the database; after that it goes out all the same.
+pub const ROOM_SAVE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Events for webhooks that wait for the database with the rows of rooms; more wait in the queue of all others.
+pub const ROOM_DELIVERIES_MAX: usize = 10_000;
+
+/// How often rooms that are over for long are forgotten.
+pub const ROOM_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// News of connections that wait for the thread of the rooms; beyond that it looks for itself.
+pub const ROOM_NEWS_MAX: usize = 16_384;
+
 /// Requests that wait for the thread of the rooms.
 pub const ROOM_REQUESTS_MAX: usize = 4_096;

@@ -61,6 +61,16 @@ impl Room {
         self.flush(out);
     }
 
+    /// A session has no link.
+    pub(super) fn link_lost(&mut self, clock: Clock, out: &mut Effects, session: &SessionToken) {
+        for index in 0..self.seats.len() {
+            if self.seats[index].session.as_ref() == Some(session) && self.seats[index].is_up() {
+                self.line_down(index, clock.now + self.settings.more.grace);
+            }
+        }
+        self.flush(out);
+    }
+
     /// Keeps a seat whose line is down for a while. Others must not end their media: it may still flow.
     pub(super) fn line_down(&mut self, index: usize, until: Moment) {
         let seat = &mut self.seats[index];

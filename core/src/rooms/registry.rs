@@ -257,6 +257,22 @@ impl Rooms {
         }
     }
 
+    /// A session has no link, since nobody knows when.
+    pub fn link_lost(&mut self, clock: Clock, session: &SessionToken) {
+        for id in self.rooms_of(session) {
+            if let Some(room) = self.rooms.get_mut(&id) {
+                room.link_lost(clock, &mut self.effects, session);
+                self.settle(&id);
+            }
+        }
+    }
+
+    /// Every session that sits in a room.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionToken> {
+        self.sessions.keys().cloned().collect()
+    }
+
     /// When something is due.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Moment> {

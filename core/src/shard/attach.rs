@@ -195,7 +195,8 @@ impl Shard {
         if session.phase == Phase::Detached {
             return;
         }
-        let (connection, client) = (session.connection, Arc::clone(&session.client));
+        let (connection, token) = (session.connection, session.token.clone());
+        let client = Arc::clone(&session.client);
         let resumable = session.resumable && reason.may_be_resumed();
         self.blocked -= u64::from(session.phase == Phase::Blocked);
         session.phase = Phase::Detached;
@@ -203,7 +204,7 @@ impl Shard {
         session.page = None;
         session.dirty = Vec::new();
         self.counters.connections_ended[reason.index()] += 1;
-        self.effects.push_back(Effect::ConnectionEnded { connection, client, reason });
+        self.effects.push_back(Effect::ConnectionEnded { connection, token, client, reason });
         match resumable {
             true => self.keep_detached(now, key),
             false => self.end_session(key),

@@ -105,6 +105,8 @@ pub enum Effect {
     ConnectionEnded {
         /// Which one.
         connection: ConnectionId,
+        /// Its session, which may go on without it.
+        token: SessionToken,
         /// Whose it was.
         client: Arc<Client>,
         /// Why.
@@ -231,6 +233,27 @@ impl Shard {
         publication: Arc<Publication>,
     ) -> Option<Position> {
         let &key = self.by_connection.get(&connection)?;
+        Some(self.put_direct(key, at, publication))
+    }
+
+    /// Puts direct messages into the inbox of a session to which a link is attached, and says to which
+    /// connection that is. `None` if there is none: then nothing was put anywhere.
+    pub fn send_to_session(
+        &mut self,
+        token: &SessionToken,
+        at: Timestamp,
+        publications: Vec<Arc<Publication>>,
+    ) -> Option<ConnectionId> {
+        let &key = self.by_token.get(token)?;
+        let session = self.sessions.get(key).filter(|session| session.phase != Phase::Detached)?;
+        let connection = session.connection;
+        for publication in publications {
+            self.put_direct(key, at, publication);
+        }
+        Some(connection)
+    }
+
+    fn put_direct(&mut self, key: SessionKey, at: Timestamp, publication: Arc<Publication>) -> Position {
         let session = &mut self.sessions[key];
         let cursor = session.cursor;
         let inbox = session.inbox.get_or_insert_with(|| Box::new(Inbox::since((cursor, 0))));
@@ -240,7 +263,7 @@ impl Shard {
         if session.phase == Phase::Current {
             self.queue_current(key);
         }
-        Some(Position { epoch: self.config.epoch, offset, sub })
+        Position { epoch: self.config.epoch, offset, sub }
     }
 
     /// Retention has removed everything up to here.

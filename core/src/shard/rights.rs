@@ -34,6 +34,12 @@ impl SessionView<'_> {
         self.session.connection
     }
 
+    /// Its token; a secret.
+    #[must_use]
+    pub fn token(&self) -> &SessionToken {
+        &self.session.token
+    }
+
     /// Who holds it.
     #[must_use]
     pub fn client(&self) -> &Arc<Client> {
@@ -44,6 +50,12 @@ impl SessionView<'_> {
     #[must_use]
     pub fn is_linked(&self) -> bool {
         self.session.is_linked()
+    }
+
+    /// Whether it waits for its next connection. One that is just being opened does not.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.session.phase == Phase::Detached
     }
 
     /// Whether its connection takes no more for now.
