@@ -271,7 +271,8 @@ impl Room {
 
     /// Gives somebody who has a place a number and tells all others, before anything of theirs can reach them.
     pub(super) fn admit(&mut self, clock: Clock, out: &mut Effects, index: usize) {
-        let is_first = self.taken() == 0;
+        // Whoever takes its own place, or comes before an empty room is closed, goes on with the same call.
+        let is_first = self.started_at.is_none();
         let ordinal = self.next_ordinal;
         self.next_ordinal += 1;
         let seat = &mut self.seats[index];

@@ -62,6 +62,10 @@ impl Rooms {
             let ends = moment_of(clock, Timestamp(started.0.saturating_add(micros)));
             restored.ends = Some(restored.ends.map_or(ends, |earlier| earlier.min(ends)));
         }
+        if restored.seats.is_empty() && restored.settings.more.persistent {
+            // The row may be from before the last one left.
+            restored.started_at = None;
+        }
         if restored.seats.is_empty() && !restored.settings.more.persistent {
             let more = &restored.settings.more;
             let wait = if restored.started_at.is_some() { more.departure_timeout } else { more.empty_timeout };

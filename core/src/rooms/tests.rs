@@ -10,7 +10,7 @@ use santral_schema::participants::OnDuplicate;
 use santral_schema::reason::DisconnectReason;
 use santral_schema::signal::{SignalTo, SignalType};
 use santral_schema::video::{
-    HostPolicy, LeaveReason, LobbyMode, Media, ParticipantRole, Permissions, Topology, Visibility,
+    HostPolicy, LeaveReason, LobbyMode, Media, ParticipantRole, Permissions, RoomStatus, Topology, Visibility,
 };
 
 use super::*;
@@ -26,11 +26,15 @@ impl IceSource for NoIce {
     }
 }
 
+mod trouble;
+
 /// A node with one room, and whatever its participants have been told.
 struct Stage {
     rooms: Rooms,
     now: Moment,
     told: Vec<(String, Value)>,
+    news: Vec<NewsKind>,
+    records: Vec<Record>,
     tokens: u8,
 }
 
@@ -40,7 +44,14 @@ impl Stage {
     fn new(change: impl FnOnce(&mut RoomSettings)) -> Self {
         let limits = RoomsLimits { rooms: 10, rooms_per_principal: 5, participants: 12, mesh: 10 };
         let mut stage =
-            Self { rooms: Rooms::new(limits, Box::new(NoIce)), now: Moment(1), told: Vec::new(), tokens: 0 };
+            Self {
+                rooms: Rooms::new(limits, Box::new(NoIce)),
+                now: Moment(1),
+                told: Vec::new(),
+                news: Vec::new(),
+                records: Vec::new(),
+                tokens: 0,
+            };
         let mut settings = settings();
         change(&mut settings);
         let new = NewRoom {
@@ -102,7 +113,18 @@ impl Stage {
     /// Carries out what the rooms want; shards answer at once, with a link or without.
     fn drain(&mut self, linked: bool) {
         while let Some(effect) = self.rooms.poll_effect() {
-            let Effect::Deliver { to, parcel, batch } = effect else { continue };
+            let (to, parcel, batch) = match effect {
+                Effect::Deliver { to, parcel, batch } => (to, parcel, batch),
+                Effect::Happened(news) => {
+                    self.news.push(news.kind);
+                    continue;
+                }
+                Effect::Record(record) => {
+                    self.records.push(*record);
+                    continue;
+                }
+                Effect::Watch(..) => continue,
+            };
             for publication in batch.iter().filter(|_| linked) {
                 let name = publication.event.as_ref().map_or("", |name| name.as_str());
                 let data = serde_json::from_str(&publication.data).expect("JSON");
@@ -118,6 +140,36 @@ impl Stage {
         self.now = self.now + time;
         self.rooms.handle_timeout(self.clock());
         self.drain(true);
+    }
+
+    /// Sends somebody whose line is down as much as can wait for it.
+    fn fill(&mut self, sender: TokenHash, to: &ParticipantId) {
+        loop {
+            self.now = self.now + Duration::from_secs(1);
+            match self.signal(sender, None, to.as_str()) {
+                Ok(()) => (),
+                Err(refusal) => break assert_eq!(refusal, RoomRefusal::TargetFull),
+            }
+        }
+    }
+
+    /// The room as the database has it, and the token of the last one who joined.
+    fn saved(&self) -> (Saved, TokenHash) {
+        let (mut room, mut people) = (None, Vec::<ParticipantRecord>::new());
+        for record in &self.records {
+            match record {
+                Record::Room(row) => room = Some(row.clone()),
+                Record::Participant(row) => {
+                    people.retain(|other| other.id != row.id);
+                    people.push(row.clone());
+                }
+                Record::Ban(..) => (),
+            }
+        }
+        people.retain(|row| row.left.is_none());
+        let next_ordinal = people.iter().map(|row| row.ordinal + 1).max().unwrap_or(1);
+        let token = people.iter().max_by_key(|row| row.ordinal).map_or(TokenHash(HOST), |row| row.token);
+        (Saved { room: room.expect("written"), participants: people, bans: Vec::new(), next_ordinal }, token)
     }
 
     /// What was told since the last call, as `who event`.
