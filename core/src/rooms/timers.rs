@@ -6,6 +6,7 @@ use super::IceSource;
 use super::effect::{Clock, Effects, NewsKind};
 use super::people::Waiting;
 use super::refusal::Decided;
+use super::registry::moment_of;
 use super::room::{Audience, Room};
 use super::seat::Line;
 use crate::limits::EXPIRY_WARNING;
@@ -109,7 +110,7 @@ impl Room {
     fn everybody_left(&mut self, clock: Clock, out: &mut Effects) {
         if self.settings.more.persistent {
             self.started_at = None;
-            self.ends = None;
+            self.ends = self.settings.expires_at.map(|end| moment_of(clock, end));
             self.is_warned = false;
             out.push(super::Effect::Record(Box::new(self.record(clock.at))));
             self.happened(out, NewsKind::RoomEmptied, None);

@@ -13,3 +13,16 @@ fn a_call_begins_once_however_often_its_only_member_comes_back() {
     stage.join_as(again).expect("in");
     assert_eq!(stage.news.iter().filter(|news| **news == NewsKind::RoomStarted).count(), 1);
 }
+
+#[test]
+fn a_room_that_waits_for_the_next_call_still_ends_in_time() {
+    let mut stage = Stage::new(|settings| {
+        settings.more.persistent = true;
+        settings.expires_at = Some(Timestamp(3_600_000_000));
+    });
+    let (_, token) = stage.join("a").expect("in");
+    stage.rooms.leave(stage.clock(), &room(), &token, LeaveReason::ClientLeave).expect("gone");
+    stage.drain(true);
+    stage.pass(Duration::from_secs(3_601));
+    assert_eq!(stage.rooms.status(&room()), None);
+}
