@@ -90,17 +90,22 @@ impl Room {
         self.seats[index].bucket = bucket;
         let is_one = signals.len() == 1;
         let mut fates = Vec::with_capacity(signals.len());
+        let mut failed = None;
         for signal in signals {
             match self.take(clock, index, signal) {
                 Ok(fate) => fates.push(fate),
                 // Those before it were passed on; who sent a batch learns what became of each.
-                Err((refusal, _)) if is_one || (fates.is_empty() && !has_own_fate(&refusal)) => return Err(refusal),
+                Err((refusal, _)) if is_one || (fates.is_empty() && !has_own_fate(&refusal)) => {
+                    failed = Some(refusal);
+                    break;
+                }
                 Err((refusal, seq)) => fates.push(refused(&refusal, seq)),
             }
         }
+        // Also behind a refused one: its number is used up, and those that waited for it wait no longer.
         self.pass_on_parked(clock, index);
         self.flush(out);
-        Ok((fates, self.seats[index].uplink.last_seq()))
+        failed.map_or_else(|| Ok((fates, self.seats[index].uplink.last_seq())), Err)
     }
 
     /// What can be said before a signal is looked at in the order of their numbers.

@@ -26,3 +26,14 @@ fn a_room_that_waits_for_the_next_call_still_ends_in_time() {
     stage.pass(Duration::from_secs(3_601));
     assert_eq!(stage.rooms.status(&room()), None);
 }
+
+#[test]
+fn what_waits_behind_a_refused_signal_is_passed_on() {
+    let mut stage = Stage::new(|_| ());
+    let (a, _) = stage.join("a").expect("in");
+    let (_, token) = stage.join("b").expect("in");
+    stage.signal(token, Some(2), &a.participant.participant_id).expect("parked");
+    stage.take_told();
+    assert_eq!(stage.signal(token, Some(1), "p_nobody"), Err(RoomRefusal::NoTarget));
+    assert_eq!(stage.take_told(), ["a webrtc.signal"]);
+}
