@@ -30,7 +30,7 @@ impl Room {
                 continue;
             }
             let was_down = !seat.is_up();
-            seat.line = Line::Up(place.clone());
+            (seat.line, seat.silent_from) = (Line::Up(place.clone()), None);
             seat.generation += 1;
             if was_down {
                 self.tell_of_update(index, &["state"], true);

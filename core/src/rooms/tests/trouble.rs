@@ -37,3 +37,17 @@ fn what_waits_behind_a_refused_signal_is_passed_on() {
     assert_eq!(stage.signal(token, Some(1), "p_nobody"), Err(RoomRefusal::NoTarget));
     assert_eq!(stage.take_told(), ["a webrtc.signal"]);
 }
+
+#[test]
+fn a_line_that_is_up_again_is_not_taken_for_a_silent_one() {
+    let mut stage = Stage::new(|settings| settings.more.grace = Duration::from_secs(120));
+    let (_, token) = stage.join("a").expect("in");
+    stage.rooms.note_quality(stage.clock(), &room(), &token, None, false).expect("noted");
+    stage.rooms.link_down(stage.clock(), &place("a").session, place("a").connection, DisconnectReason::Unreachable);
+    stage.pass(Duration::from_secs(61));
+    stage.rooms.link_up(&place("a"));
+    stage.pass(Duration::from_secs(1));
+    stage.pass(Duration::from_secs(200));
+    stage.signal(token, None, "p_x").expect_err("nobody else is there");
+    assert!(stage.rooms.status(&room()) == Some(RoomStatus::Active), "nobody was sent away");
+}
