@@ -1,5 +1,6 @@
 //! Signals between participants of one room.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -7,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::effect::{Clock, Effects};
 use super::ids::ParticipantId;
-use super::outbox::{Item, Mark};
+use super::outbox::{Item, Mark, Overflow};
 use super::refusal::RoomRefusal;
 use super::room::{Audience, Room};
 use super::uplink::Turn;
@@ -173,19 +174,27 @@ impl Room {
         };
         self.seq += 1;
         let publication = self.publication("webrtc.signal", self.encode(clock, index, signal));
-        let (mut delivered, mut buffered) = (0, 0);
+        let (mut delivered, mut buffered, mut full) = (0, 0, Vec::new());
         for target in targets {
             let item = Item::new(self.seq, Arc::clone(&publication), Some(mark.clone()));
             let seat = &mut self.seats[target];
-            if seat.outbox.push_signal(item).is_err() {
-                continue;
+            match seat.outbox.push_signal(item) {
+                Err(Overflow) => full.push(seat.id.clone()),
+                Ok(()) if seat.is_up() => delivered += 1,
+                Ok(()) => buffered += 1,
             }
-            if seat.is_up() { delivered += 1 } else { buffered += 1 }
         }
         if delivered + buffered == 0 && signal.target != Target::Others {
             return Err(RoomRefusal::TargetFull);
         }
-        Ok(SignalFate { room_seq: Some(self.seq), delivered, buffered, ..fate(signal.seq) })
+        let fate = SignalFate { room_seq: Some(self.seq), delivered, buffered, ..fate(signal.seq) };
+        // The answer counts those whom it reaches; only an event can name the others.
+        for target in full {
+            let code = code(&RoomRefusal::TargetFull);
+            let body = serde_json::json!({ "to": target.as_str(), "seqs": signal.seq.as_slice(), "reason": code });
+            self.tell(Audience::Only(&mark.from), "webrtc.undelivered", body);
+        }
+        Ok(fate)
     }
 
     /// Where a signal goes. Whoever is not in this room is nowhere.
@@ -194,7 +203,11 @@ impl Room {
             self.find(id).filter(|&index| index != from && self.seats[index].is_admitted).ok_or(RoomRefusal::NoTarget)
         };
         match target {
-            Target::These(ids) => ids.iter().map(member).collect(),
+            // Who is named twice hears it once.
+            Target::These(ids) => {
+                let members: BTreeSet<usize> = ids.iter().map(member).collect::<Result<_, _>>()?;
+                Ok(members.into_iter().collect())
+            }
             Target::Others => {
                 Ok((0..self.seats.len()).filter(|&index| index != from && self.seats[index].is_admitted).collect())
             }

@@ -51,3 +51,21 @@ fn a_line_that_is_up_again_is_not_taken_for_a_silent_one() {
     stage.signal(token, None, "p_x").expect_err("nobody else is there");
     assert!(stage.rooms.status(&room()) == Some(RoomStatus::Active), "nobody was sent away");
 }
+
+#[test]
+fn a_sender_hears_of_each_target_that_a_signal_did_not_reach() {
+    let mut stage = Stage::new(|_| ());
+    let (a, _) = stage.join("a").expect("in");
+    let (b, _) = stage.join("b").expect("in");
+    let (_, token) = stage.join("c").expect("in");
+    let [a, b] = [a, b].map(|joined| ParticipantId::parse(&joined.participant.participant_id).expect("valid"));
+    stage.rooms.link_down(stage.clock(), &place("a").session, place("a").connection, DisconnectReason::Unreachable);
+    stage.fill(token, &a);
+    stage.take_told();
+    let both = Signal { target: Target::These(vec![a.clone(), b.clone(), b]), ..signal(None, a.as_str()) };
+    let (fates, _) = stage.rooms.signal(stage.clock(), &room(), &token, vec![both]).expect("taken");
+    assert_eq!((fates[0].delivered, fates[0].buffered), (1, 0));
+    stage.drain(true);
+    assert_eq!(stage.told.iter().map(|(line, _)| line.as_str()).collect::<Vec<_>>(), ["b webrtc.signal", "c webrtc.undelivered"]);
+    assert_eq!(stage.told[1].1["to"], a.as_str());
+}
