@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use santral_schema::video::{
-    CloseReason, HostPolicy, LeaveReason, LobbyMode, Media, MediaChange, ParticipantRole, Permissions,
+    CloseReason, HostPolicy, LeaveReason, Media, MediaChange, ParticipantRole, Permissions,
 };
 
 use super::effect::{Clock, Dead, Effect, Effects, NewsKind, Record};
@@ -113,9 +113,6 @@ impl Room {
         self.tell(Audience::Members, "video.room.updated", body);
         out.push(Effect::Record(Box::new(self.record(clock.at))));
         self.happened(out, NewsKind::RoomChanged, None);
-        if self.settings.lobby == LobbyMode::Off {
-            self.let_in(clock, out, &Waiting::Everybody, &mut Decided::default());
-        }
         self.after_change_of_members(clock, out);
         self.flush(out);
         Ok(())
@@ -230,13 +227,14 @@ impl Room {
             return Err(NOT_MODERATOR);
         }
         let mut decided = Decided::default();
-        for id in self.waiting(deny)? {
-            let index = self.find(&id).ok_or(RoomRefusal::NoParticipant)?;
+        let (denied, admitted) = (self.waiting(deny)?, self.waiting(admit)?);
+        for id in denied {
+            // Somebody who is named twice is gone by now.
+            let Some(index) = self.find(&id) else { continue };
             self.remove(clock, out, index, LeaveReason::Denied);
             decided.denied.push(id);
         }
-        self.waiting(admit)?;
-        self.let_in(clock, out, admit, &mut decided);
+        self.let_in(clock, out, admitted, &mut decided);
         self.after_change_of_members(clock, out);
         self.flush(out);
         Ok(decided)
@@ -361,17 +359,19 @@ impl Room {
         match which {
             Waiting::These(ids) if ids.iter().all(waits) => Ok(ids.clone()),
             Waiting::These(_) => Err(RoomRefusal::NoParticipant),
-            Waiting::Everybody => {
-                let waiting = self.seats.iter().filter(|seat| !seat.is_admitted);
-                Ok(waiting.map(|seat| seat.id.clone()).collect())
-            }
+            Waiting::Everybody => Ok(self.everybody_waiting()),
         }
     }
 
+    pub(super) fn everybody_waiting(&self) -> Vec<ParticipantId> {
+        self.seats.iter().filter(|seat| !seat.is_admitted).map(|seat| seat.id.clone()).collect()
+    }
+
     /// Lets people in as long as there are seats.
-    pub(super) fn let_in(&mut self, clock: Clock, out: &mut Effects, which: &Waiting, decided: &mut Decided) {
-        for id in self.waiting(which).unwrap_or_default() {
-            let Some(index) = self.find(&id) else { continue };
+    pub(super) fn let_in(&mut self, clock: Clock, out: &mut Effects, who: Vec<ParticipantId>, decided: &mut Decided) {
+        for id in who {
+            // Somebody may be named twice, or have been turned away by the same request.
+            let Some(index) = self.find(&id).filter(|&index| !self.seats[index].is_admitted) else { continue };
             if self.is_full() {
                 decided.full.push(id);
                 continue;

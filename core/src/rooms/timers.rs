@@ -4,7 +4,6 @@ use santral_schema::video::{CloseReason, LeaveReason, LobbyMode};
 
 use super::IceSource;
 use super::effect::{Clock, Effects, NewsKind};
-use super::people::Waiting;
 use super::refusal::Decided;
 use super::registry::moment_of;
 use super::room::{Audience, Room};
@@ -94,9 +93,13 @@ impl Room {
             return;
         }
         let has_host = self.seats.iter().any(|seat| seat.is_admitted && seat.is_host);
-        let has_waiting = self.seats.iter().any(|seat| !seat.is_admitted);
-        if self.settings.lobby == LobbyMode::UntilHost && has_host && has_waiting {
-            self.let_in(clock, out, &Waiting::Everybody, &mut Decided::default());
+        let is_open = match self.settings.lobby {
+            LobbyMode::Off => true,
+            LobbyMode::UntilHost => has_host,
+            LobbyMode::On => false,
+        };
+        if is_open && !self.is_full() {
+            self.let_in(clock, out, self.everybody_waiting(), &mut Decided::default());
         }
         let taken = self.taken();
         if taken > 0 {

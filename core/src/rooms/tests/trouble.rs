@@ -69,3 +69,22 @@ fn a_sender_hears_of_each_target_that_a_signal_did_not_reach() {
     assert_eq!(stage.told.iter().map(|(line, _)| line.as_str()).collect::<Vec<_>>(), ["b webrtc.signal", "c webrtc.undelivered"]);
     assert_eq!(stage.told[1].1["to"], a.as_str());
 }
+
+#[test]
+fn a_decision_with_a_mistake_in_it_decides_nothing_and_nobody_is_let_in_twice() {
+    let mut stage = Stage::new(|settings| settings.lobby = LobbyMode::On);
+    let [a, b] = ["a", "b"].map(|who| {
+        let (joined, _) = stage.join(who).expect("waits");
+        ParticipantId::parse(&joined.participant.participant_id).expect("valid")
+    });
+    let (host, clock) = (Actor::Host(TokenHash(HOST)), stage.clock());
+    let stranger = ParticipantId::parse("p_x").expect("valid");
+    let [deny, wrong] = [a.clone(), stranger].map(|id| Waiting::These(vec![id]));
+    assert!(stage.rooms.decide(clock, &room(), &host, &wrong, &deny).is_err());
+    assert_eq!(stage.rooms.census(), (1, 0, 2));
+    let admit = Waiting::These(vec![b.clone(), b.clone(), a.clone()]);
+    let decided = stage.rooms.decide(clock, &room(), &host, &admit, &deny).expect("decided");
+    assert_eq!((decided.denied, decided.admitted), (vec![a], vec![b]));
+    stage.drain(true);
+    assert_eq!(stage.news.iter().filter(|news| **news == NewsKind::ParticipantJoined).count(), 1);
+}
