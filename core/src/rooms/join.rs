@@ -160,17 +160,14 @@ impl Room {
         }
     }
 
-    /// The seat that somebody comes back to: by its token, or because their session sits there.
+    /// The seat that somebody comes back to: by its token, or because their session sits there. A session is
+    /// as good a proof as a token, which may be an old one where the answer with the newer one was lost.
     fn returning(&self, join: &Join) -> Option<usize> {
         let session = join.place.as_ref().map(|place| &place.session);
-        let is_same_session = |seat: &Seat| seat.session.is_some() && seat.session.as_ref() == session;
-        self.seats.iter().position(|seat| {
-            let has_token = join.resume == Some(seat.token);
-            // The answer that brought the newer token was lost.
-            let has_earlier = join.resume.is_some() && join.resume == seat.earlier_token && is_same_session(seat);
-            let sits_there = join.resume.is_none() && is_same_session(seat);
-            seat.is_of(&join.visitor) && (has_token || has_earlier || sits_there)
-        })
+        let is_theirs = |seat: &&Seat| seat.is_of(&join.visitor);
+        let sits_there = |seat: &Seat| session.is_some() && seat.session.as_ref() == session;
+        let find = |found: &dyn Fn(&Seat) -> bool| self.seats.iter().position(|seat| is_theirs(&seat) && found(seat));
+        find(&|seat| join.resume == Some(seat.token)).or_else(|| find(&sits_there))
     }
 
     fn proves_host(&self, join: &Join) -> bool {

@@ -88,3 +88,21 @@ fn a_decision_with_a_mistake_in_it_decides_nothing_and_nobody_is_let_in_twice() 
     stage.drain(true);
     assert_eq!(stage.news.iter().filter(|news| **news == NewsKind::ParticipantJoined).count(), 1);
 }
+
+#[test]
+fn whoever_sits_there_already_does_not_get_a_second_seat() {
+    let mut stage = Stage::new(|_| ());
+    let (a, first) = stage.join("a").expect("in");
+    for _ in 0..3 {
+        // No answer arrives, so it comes with the first token again.
+        let mut again = stage.ask("a");
+        again.resume = Some(first);
+        let (joined, token) = stage.join_as(again).expect("back");
+        assert_eq!(joined.participant.participant_id, a.participant.participant_id);
+        // A command on its session, which needs no token, says nothing of the token that it has.
+        let current = stage.rooms.token_of(&room(), &place("a").session).expect("sits there");
+        assert_eq!(current, token);
+        assert_eq!(stage.signal(current, None, "p_x"), Err(RoomRefusal::NoTarget));
+    }
+    assert_eq!(stage.rooms.census(), (1, 1, 0));
+}
