@@ -117,16 +117,19 @@ impl Room {
         }
         self.check_invitation(&join)?;
         let replaced = self.find_duplicate(&join)?;
-        let waits = self.must_wait(&join);
+        let takes_seat = replaced.filter(|&index| self.seats[index].is_admitted);
+        // Who is in need not be let in again.
+        let waits = takes_seat.is_none() && self.must_wait(&join);
         if waits && self.seats.iter().filter(|seat| !seat.is_admitted).count() >= LOBBY_MAX {
             return Err(RoomRefusal::LobbyFull);
         }
-        let taken = self.taken() - usize::from(replaced.is_some_and(|index| self.seats[index].is_admitted));
+        let taken = self.taken() - usize::from(takes_seat.is_some());
         if !waits && taken >= self.settings.max_participants as usize {
             return Err(RoomRefusal::Full { max: self.settings.max_participants });
         }
         // From here on nothing is refused.
         self.use_invitation(&join);
+        let was_host = takes_seat.is_some_and(|index| self.seats[index].is_host);
         if let Some(index) = replaced {
             self.remove(clock, out, index, LeaveReason::Replaced);
         }
@@ -134,7 +137,11 @@ impl Room {
         if waits {
             self.knock(out, index);
         } else {
+            self.seats[index].is_host = was_host;
             self.admit(clock, out, index);
+        }
+        if was_host {
+            self.tell_of_host(out, index);
         }
         self.after_change_of_members(clock, out);
         self.flush_probing(index, out);

@@ -106,3 +106,16 @@ fn whoever_sits_there_already_does_not_get_a_second_seat() {
     }
     assert_eq!(stage.rooms.census(), (1, 1, 0));
 }
+
+#[test]
+fn a_host_who_takes_its_own_place_stays_host_and_does_not_wait() {
+    let mut stage = Stage::new(|settings| settings.lobby = LobbyMode::UntilHost);
+    let mut host = stage.ask("a");
+    host.host_token = Some(TokenHash(HOST));
+    stage.join_as(host).expect("in");
+    stage.join("b").expect("in");
+    let mut again = stage.ask("a");
+    (again.on_duplicate, again.place) = (OnDuplicate::Replace, Some(place("z")));
+    let (joined, _) = stage.join_as(again).expect("in");
+    assert!(joined.participant.is_host && joined.participant.ordinal > 0);
+}
