@@ -298,11 +298,12 @@ impl Room {
         if !self.seats[index].proves_host || self.seats.iter().any(|seat| seat.is_host && seat.proves_host) {
             return;
         }
-        let had_host = self.seats.iter().any(|seat| seat.is_host);
+        let earlier = self.seats.iter().position(|seat| seat.is_host);
         for (other, seat) in self.seats.iter_mut().enumerate() {
             seat.is_host = other == index;
         }
-        if had_host {
+        if let Some(earlier) = earlier {
+            self.record_person(out, earlier);
             self.tell_of_host(out, index);
         }
     }

@@ -119,3 +119,21 @@ fn a_host_who_takes_its_own_place_stays_host_and_does_not_wait() {
     let (joined, _) = stage.join_as(again).expect("in");
     assert!(joined.participant.is_host && joined.participant.ordinal > 0);
 }
+
+#[test]
+fn the_rows_of_a_room_name_one_host() {
+    let mut stage = Stage::new(|_| ());
+    let mut host = stage.ask("a");
+    host.host_token = Some(TokenHash(HOST));
+    let (_, token) = stage.join_as(host).expect("in");
+    let (b, _) = stage.join("b").expect("in");
+    let heir = ParticipantId::parse(&b.participant.participant_id).expect("valid");
+    stage.rooms.transfer_host(&room(), &Actor::Participant(token), &heir).expect("transferred");
+    let mut owner = stage.ask("c");
+    owner.host_token = Some(TokenHash(HOST));
+    let (owner, _) = stage.join_as(owner).expect("in");
+    assert!(owner.participant.is_host);
+    let (saved, _) = stage.saved();
+    let hosts = saved.participants.iter().filter(|row| row.is_host).count();
+    assert_eq!(hosts, 1);
+}
