@@ -57,6 +57,11 @@ impl Rooms {
             settings: room.settings,
         };
         restored.seats.sort_by_key(|seat| seat.ordinal);
+        // The rows may have been cut short between those of one change: the last who came is the one it was for.
+        let host = restored.seats.iter().rposition(|seat| seat.is_host);
+        for (index, seat) in restored.seats.iter_mut().enumerate() {
+            seat.is_host = Some(index) == host;
+        }
         if let (Some(started), Some(longest)) = (restored.started_at, restored.settings.more.max_duration) {
             let micros = i64::try_from(longest.as_micros()).unwrap_or(i64::MAX);
             let ends = moment_of(clock, Timestamp(started.0.saturating_add(micros)));

@@ -137,3 +137,20 @@ fn the_rows_of_a_room_name_one_host() {
     let hosts = saved.participants.iter().filter(|row| row.is_host).count();
     assert_eq!(hosts, 1);
 }
+
+#[test]
+fn rows_that_were_cut_short_make_one_host() {
+    let mut stage = Stage::new(|_| ());
+    for who in ["a", "b"] {
+        stage.join(who).expect("in");
+    }
+    let (mut saved, token) = stage.saved();
+    for row in &mut saved.participants {
+        row.is_host = true;
+    }
+    let mut after = Stage::new(|_| ());
+    after.rooms.close(after.clock(), &room(), &Actor::Host(TokenHash(HOST))).expect("closed");
+    after.rooms.restore(after.clock(), saved, Arc::from("e2"));
+    let (_, people) = after.rooms.detail(&room(), &Actor::Participant(token)).expect("there");
+    assert_eq!(people.unwrap_or_default().iter().filter(|person| person.is_host).count(), 1);
+}
