@@ -41,4 +41,5 @@ mod store_contract;
 mod streams_in_virtual_time;
 mod support;
 mod transports;
+mod webhooks;
 mod websocket;
