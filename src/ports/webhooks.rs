@@ -101,6 +101,13 @@ pub trait Outbox: Send + Sync {
     /// [`StoreError`].
     fn prune(&self, urls: &[Arc<str>], before: Timestamp) -> Result<usize, StoreError>;
 
+    /// Whether this server may send now. Of several on one database one may at a time, or nobody would keep the
+    /// order of a line; when it is gone, another takes over.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn may_send(&self) -> Result<bool, StoreError>;
+
     /// How many deliveries wait.
     ///
     /// # Errors

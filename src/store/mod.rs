@@ -10,8 +10,8 @@
 //! | `reader`, `page`, `channels` | what reads it |
 //! | `records` | what is kept beside the log, and how it is read and written |
 //! | `accounts`, `logins`, `api_keys`, `blocks`, `settings`, `connections` | one table each |
-//! | `webhook_outbox` | what other servers are still to be told |
 //! | `video_rooms`, `video_participants` | rooms, and who is and was in them |
+//! | `webhook_outbox`, `sending_turn` | what other servers are still to be told, and by whom |
 //! | `event_logs`, `event_query` | the event log, and finding something in it |
 //! | `write_gate` | one writer at a time |
 //! | `messages`, `schema`, `text` | rows, apart from the engine's types |
@@ -46,6 +46,7 @@ mod reader;
 mod records;
 mod retention;
 mod schema;
+mod sending_turn;
 mod settings;
 mod sqlite;
 mod survey;

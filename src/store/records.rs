@@ -19,6 +19,7 @@ use super::database::Database;
 use super::error::{Reporter, Trouble};
 use super::location::Location;
 use super::pool::{Connector, Link, Links};
+use super::sending_turn::SendingTurn;
 use super::text::BadRows;
 use super::write_gate::WriteGate;
 use super::{
@@ -45,6 +46,7 @@ pub(super) struct Records {
     bad: BadRows,
     reading: Reporter,
     writing: Reporter,
+    sending_turn: SendingTurn,
 }
 
 impl Records {
@@ -52,6 +54,7 @@ impl Records {
     pub(super) fn new(location: Location, gate: WriteGate) -> Self {
         Self {
             readers: Links::new(location.clone(), RECORD_READERS),
+            sending_turn: SendingTurn::new(location.clone()),
             connector: Connector::new(location),
             link: Mutex::new(None),
             gate,
@@ -296,6 +299,10 @@ impl Outbox for Records {
 
     fn prune(&self, urls: &[Arc<str>], before: Timestamp) -> Result<usize, StoreError> {
         self.write(|database, _| webhook_outbox::prune(database, urls, before))
+    }
+
+    fn may_send(&self) -> Result<bool, StoreError> {
+        told(&self.reading, self.sending_turn.is_ours())
     }
 
     fn count(&self) -> Result<u64, StoreError> {

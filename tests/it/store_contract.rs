@@ -89,6 +89,7 @@ on_both! {
     webhooks::a_clock_that_was_set_back_holds_up_no_line,
     webhooks::what_goes_nowhere_any_more_is_deleted_when_it_is_old,
     webhooks::hostile_subjects_are_subjects_like_any_other,
+    webhooks::of_several_servers_one_sends_at_a_time,
     events::events_are_read_back_as_they_were_stored_newest_first,
     events::filters_find_what_a_naive_reader_finds,
     events::events_are_paged_by_id_though_the_clock_went_back,

@@ -5,14 +5,18 @@ mod receiver;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use santral_core::limits::OCCUPANCY_QUIET;
 use santral_testkit::http::SseClient;
+use santral_testkit::postgres::Postgres;
+use santral_testkit::tools::require_tool;
 use serde_json::json;
 
+use crate::docs::read;
 use crate::support::contract::{assert_refused, text};
 use crate::support::{Santral, deadline};
 use receiver::{Answer, Received, Receiver};
@@ -25,13 +29,19 @@ const CONNECTIONS: &str = "client_connected,client_disconnected";
 
 /// A server that tells these receivers of these events.
 fn telling(urls: &[String], events: &str) -> Santral {
+    telling_with(urls, events, &[])
+}
+
+/// The same with further settings.
+fn telling_with(urls: &[String], events: &str, more: &[(&str, &str)]) -> Santral {
     let urls = urls.join(",");
-    Santral::start_with(&[
-        ("SANTRAL_WEBHOOK_URLS", &urls),
+    let settings = [
+        ("SANTRAL_WEBHOOK_URLS", urls.as_str()),
         ("SANTRAL_WEBHOOK_EVENTS", events),
         ("SANTRAL_WEBHOOK_SECRET", SECRET),
         ("SANTRAL_WEBHOOK_ALLOW_PRIVATE", "true"),
-    ])
+    ];
+    Santral::start_with(&[&settings[..], more].concat())
 }
 
 /// Waits until a metric without labels, or with those in its name, satisfies the test.
@@ -129,12 +139,23 @@ fn events_of_one_subject_arrive_in_order_though_every_first_try_fails() {
 
 #[test]
 fn what_was_under_way_when_the_server_died_is_sent_again() {
+    die_while_a_webhook_is_under_way(&[]);
+}
+
+#[test]
+fn what_was_under_way_when_the_server_died_is_sent_again_with_postgresql() {
+    let Some(postgres) = Postgres::start().expect("a private PostgreSQL") else { return };
+    let url = postgres.create_database("webhooks").expect("a fresh database");
+    die_while_a_webhook_is_under_way(&[("DATABASE_URL", &url)]);
+}
+
+fn die_while_a_webhook_is_under_way(settings: &[(&str, &str)]) {
     // Under way for ever, as far as the server that dies can tell.
     let receiver = Receiver::start(|received| match received.before {
         0 => Answer::Silence,
         _ => Answer::Status(200),
     });
-    let mut santral = telling(&[receiver.url()], CONNECTIONS);
+    let mut santral = telling_with(&[receiver.url()], CONNECTIONS, settings);
     let client = santral.listen("/api/events");
     let first = receiver.wait_for("webhook", |all| !all.is_empty()).remove(0);
     santral.server.kill9().expect("it dies");
@@ -348,4 +369,43 @@ fn webhooks_begin_when_an_address_is_set_and_are_signed_with_a_secret_that_is_dr
     other.wait_for_taken("client_connected", 1);
     let kinds: Vec<_> = receiver.received().iter().map(Received::kind).collect();
     assert_eq!(kinds, ["channel_occupied"], "by default, and not after the end");
+}
+
+/// Reads the arguments header, body, secret; prints what the example says of what came, and of three forgeries.
+const JUDGE_IN_JS: &str = r#"
+const [header, body, secret] = process.argv.slice(-3);
+const old = header.replace(/t=\d+/, "t=1700000000");
+const cases = [[header, body, secret], [header, body + " ", secret], [header, body, secret + "x"], [old, body, secret]];
+console.log(cases.map(([header, body, secret]) => isGenuine(header, Buffer.from(body), secret) ? 1 : 0).join(" "));
+"#;
+
+const JUDGE_IN_PYTHON: &str = r#"
+import re, sys
+header, body, secret = sys.argv[-3:]
+old = re.sub(r"t=\d+", "t=1700000000", header)
+cases = [(header, body, secret), (header, body + " ", secret), (header, body, secret + "x"), (old, body, secret)]
+print(*(int(is_genuine(header, body.encode(), secret)) for header, body, secret in cases))
+"#;
+
+#[test]
+fn the_examples_of_the_documentation_tell_genuine_from_forged() {
+    let receiver = Receiver::willing();
+    let santral = telling(&[receiver.url()], "client_connected");
+    let _client = santral.listen_with("/api/events", &[("User-Agent", "gölge/1")]);
+    let received = receiver.wait_for_taken("client_connected", 1).remove(0);
+    let header = &received.headers["x-santral-signature"];
+    let document = read("docs/webhooks.md");
+    let languages = [
+        ("js", "node", &["--input-type=module", "-e"][..], JUDGE_IN_JS),
+        ("python", "python3", &["-c"][..], JUDGE_IN_PYTHON),
+    ];
+    for (language, tool, arguments, judge) in languages {
+        let Some(program) = require_tool(tool) else { continue };
+        let example = document.split(&format!("```{language}\n")).nth(1).and_then(|rest| rest.split("```").next());
+        let code = format!("{}{judge}", example.expect("there is one"));
+        let output = Command::new(program).args(arguments).args([&code, "--", header, &received.body, SECRET]).output();
+        let output = output.expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said.trim(), "1 0 0 0", "{language}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }

@@ -32,6 +32,11 @@ impl Event {
         Self { id: webhook.id.into(), subject: webhook.subject.into(), kind, body: body.into(), at }
     }
 
+    /// What receivers know it by.
+    pub(super) fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
     /// The delivery of it to one address.
     pub(super) fn to(&self, url: Arc<str>) -> NewDelivery {
         NewDelivery {

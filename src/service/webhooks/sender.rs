@@ -272,7 +272,8 @@ impl Desk {
         let wanted = shared.wanted.load();
         self.failing.retain(|url| wanted.urls.contains(url));
         self.busy.retain(|_, subjects| !subjects.is_empty());
-        if wanted.urls.is_empty() {
+        // An error was told by the store; the next turn tries again.
+        if wanted.urls.is_empty() || !self.parts.outbox.may_send().unwrap_or(false) {
             return;
         }
         let Some(secret) = self.secret() else { return };

@@ -8,7 +8,7 @@ use santral_core::limits::{RECORD_PRUNE_ROWS_MAX, WEBHOOK_RUN_MAX, WEBHOOK_SCAN_
 use santral_schema::webhooks::WebhookType;
 
 use super::accounts::HOSTILE;
-use super::place::Place;
+use super::place::{Place, eventually};
 
 const HERE: &str = "https://here.example/hooks";
 const THERE: &str = "https://there.example/hooks";
@@ -121,4 +121,14 @@ pub(super) fn hostile_subjects_are_subjects_like_any_other(place: &Place) {
     assert_eq!(due(&outbox, HERE, 10_000, &[], 1_000).len(), HOSTILE.len() + 1);
     outbox.settle(&[failed(first(&outbox, HERE, 10_000), 20_000)]).expect("no trouble");
     assert_eq!(due(&outbox, HERE, 10_000, &[], 1_000).len(), HOSTILE.len(), "that line alone waits");
+}
+
+pub(super) fn of_several_servers_one_sends_at_a_time(place: &Place) {
+    let (first, second) = (place.open(), place.open());
+    assert_eq!(first.records.webhooks().may_send(), Ok(true));
+    assert_eq!(second.records.webhooks().may_send(), Ok(place.is_sqlite()), "a file has one server only");
+    assert_eq!(first.records.webhooks().may_send(), Ok(true), "it keeps its turn");
+    drop(first);
+    let second = second.records.webhooks();
+    eventually("the turn", || second.may_send().expect("no trouble").then_some(()));
 }
