@@ -123,6 +123,26 @@ fn a_key_that_others_could_have_read_or_that_is_damaged_stops_the_start() {
 }
 
 #[test]
+fn a_webhook_key_that_others_could_have_read_or_that_is_damaged_stops_the_start() {
+    let (_folder, data_dir) = place();
+    fs::create_dir_all(&data_dir).expect("a folder");
+    let key = data_dir.join("webhook.key");
+    let goes_somewhere = [("SANTRAL_WEBHOOK_URLS", "https://example.org/hooks")];
+    let good = "q8Zt2Lx9Wm4Rk7Vb1Nc6Hp3Jd5Fs0GyT";
+    for (text, permissions, complaint) in [(good, 0o640, "run: chmod 600"), ("short", 0o600, "fewer than 32 bytes")] {
+        fs::write(&key, text).expect("the file is written");
+        fs::set_permissions(&key, Permissions::from_mode(permissions)).expect("the mode is set");
+        let Outcome { code, said } = run(&data_dir, &["serve"], &goes_somewhere);
+        assert_eq!(code, Some(69), "{said}");
+        assert!(said.contains(complaint) && said.contains("webhook.key") && !said.contains(good), "{said}");
+    }
+    let Outcome { code, said } =
+        run(&data_dir, &["serve"], &[("SANTRAL_WEBHOOK_SECRET", "Zt2Lx9Wm4Rk7Vb1Nc6Hp3Jd5Fs0Gy")]);
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("webhook_secret") && !said.contains("Zt2Lx9"), "{said}");
+}
+
+#[test]
 fn a_configured_secret_that_is_weak_or_from_a_documentation_stops_the_start() {
     let (folder, data_dir) = place();
     fs::create_dir_all(folder.path().join("deep")).expect("a folder");
