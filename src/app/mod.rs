@@ -24,7 +24,7 @@ use santral_schema::event_log::EventType;
 use crate::auth::secrets::TokenKeyError;
 use crate::config::{Config, LiveConfig};
 use crate::hub::writer::{self, Writer};
-use crate::hub::{Hub, HubOptions, LogStart, switchboard};
+use crate::hub::{Hub, HubOptions, LogStart, Queues, switchboard};
 use crate::ports::accounts::AccountStore;
 use crate::ports::store::StoreError;
 use crate::service::accounts::{Accounts, AccountsError};
@@ -76,8 +76,9 @@ pub fn serve(live: &Arc<LiveConfig>) -> Result<(), ServeError> {
     recorders.configure(&live.load());
     let listener = server::bind(config.listen).map_err(|error| ServeError::Listen(config.listen, error))?;
     let address = listener.local_addr()?;
-    let (queue, inbox) = writer::queue();
+    let (writer, inbox) = writer::queue();
     let (switchboard, room_inputs) = switchboard::switchboard();
+    let queues = Queues { writer, switchboard };
     let Opened { writer: log, reader, state, records } = opened;
     let (behind, recent) = writer::recent_entries(&*reader, state.head)?;
     let log_start = LogStart {
@@ -88,7 +89,7 @@ pub fn serve(live: &Arc<LiveConfig>) -> Result<(), ServeError> {
     };
     let observer = recorders.observer();
     let (hub, mailboxes) =
-        Hub::new(hub_options(&config), Arc::clone(live), log_start, state.head, reader, queue, switchboard, observer);
+        Hub::new(hub_options(&config), Arc::clone(live), log_start, state.head, reader, queues, observer);
     let assembly = assemble(live, &records, &recorders, settings, &hub)?;
     let recorder = Arc::clone(&assembly.services.operator.recorder);
     let sender = webhooks::start_sender(&live.load(), &records, &recorders.webhooks, &hub, recorder)?;

@@ -106,6 +106,14 @@ pub struct HubOptions {
     pub durability: Durability,
 }
 
+/// The ways to threads that are started once there is a hub.
+pub struct Queues {
+    /// To the log's writer.
+    pub writer: WriterQueue,
+    /// To the video rooms.
+    pub switchboard: Switchboard,
+}
+
 /// The shards of this node, and what they share.
 pub struct Hub {
     /// What does not change while the server runs.
@@ -154,8 +162,7 @@ impl Hub {
         log_start: LogStart,
         head: Offset,
         reader: Arc<dyn LogReader>,
-        writer: WriterQueue,
-        switchboard: Switchboard,
+        queues: Queues,
         observer: ConnectionObserver,
     ) -> (Arc<Self>, Vec<mpsc::Receiver<Mail>>) {
         let (mailboxes, receivers) = (0..options.workers).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
@@ -167,8 +174,8 @@ impl Hub {
             admission,
             directory: Directory::default(),
             questions: engineio::Questions::default(),
-            writer,
-            switchboard,
+            writer: queues.writer,
+            switchboard: queues.switchboard,
             reader,
             log_start,
             news: NewsFeed::default(),

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use santral_schema::video::{
-    CloseReason, HostPolicy, LeaveReason, Media, MediaChange, ParticipantRole, Permissions,
-};
+use santral_schema::video::{CloseReason, HostPolicy, LeaveReason, Media, MediaChange, ParticipantRole, Permissions};
 
 use super::effect::{Clock, Dead, Effect, Effects, NewsKind, Record};
 use super::ids::{ParticipantId, TokenHash};

@@ -43,15 +43,14 @@ const HOST: [u8; 32] = [200; 32];
 impl Stage {
     fn new(change: impl FnOnce(&mut RoomSettings)) -> Self {
         let limits = RoomsLimits { rooms: 10, rooms_per_principal: 5, participants: 12, mesh: 10 };
-        let mut stage =
-            Self {
-                rooms: Rooms::new(limits, Box::new(NoIce)),
-                now: Moment(1),
-                told: Vec::new(),
-                news: Vec::new(),
-                records: Vec::new(),
-                tokens: 0,
-            };
+        let mut stage = Self {
+            rooms: Rooms::new(limits, Box::new(NoIce)),
+            now: Moment(1),
+            told: Vec::new(),
+            news: Vec::new(),
+            records: Vec::new(),
+            tokens: 0,
+        };
         let mut settings = settings();
         change(&mut settings);
         let new = NewRoom {

@@ -21,7 +21,7 @@ use santral::app::recorders::Recorders;
 use santral::config::{Inputs, LiveConfig};
 use santral::http::Services;
 use santral::hub::shard_thread::LocalShard;
-use santral::hub::{Hub, HubOptions, LogStart, switchboard, writer};
+use santral::hub::{Hub, HubOptions, LogStart, Queues, switchboard, writer};
 use santral::ports::store::Durability;
 use santral::store::{self, Opened, StoreOptions};
 use santral_testkit::sse::{Event, Item, Parser};
@@ -70,14 +70,15 @@ impl Node {
         };
         let options = HubOptions { node: "virtual".to_owned(), workers: 1, durability: Durability::Disk };
         // Nothing is stored in these tests: the writer's thread would live in real time.
-        let (queue, _) = writer::queue();
+        let (writer, _) = writer::queue();
         let (switchboard, _) = switchboard::switchboard();
+        let queues = Queues { writer, switchboard };
         let config = config();
         let recorders = Recorders::start(&opened.records, &config.load()).expect("the system has threads");
         let settings = open_settings(&config, &opened.records, &recorders).expect("the database can be read");
         let (live, observer) = (Arc::clone(&config), recorders.observer());
         let (hub, mut mailboxes) =
-            Hub::new(options, config, log_start, opened.state.head, opened.reader, queue, switchboard, observer);
+            Hub::new(options, config, log_start, opened.state.head, opened.reader, queues, observer);
         let assembly = assemble(&live, &opened.records, &recorders, settings, &hub).expect("nothing is configured");
         let mailbox = mailboxes.remove(0);
         let shard = LocalShard::start(&hub, 0, mailbox).expect("the kernel has a poll for the shard");

@@ -66,7 +66,10 @@ fn a_sender_hears_of_each_target_that_a_signal_did_not_reach() {
     let (fates, _) = stage.rooms.signal(stage.clock(), &room(), &token, vec![both]).expect("taken");
     assert_eq!((fates[0].delivered, fates[0].buffered), (1, 0));
     stage.drain(true);
-    assert_eq!(stage.told.iter().map(|(line, _)| line.as_str()).collect::<Vec<_>>(), ["b webrtc.signal", "c webrtc.undelivered"]);
+    assert_eq!(
+        stage.told.iter().map(|(line, _)| line.as_str()).collect::<Vec<_>>(),
+        ["b webrtc.signal", "c webrtc.undelivered"]
+    );
     assert_eq!(stage.told[1].1["to"], a.as_str());
 }
 
