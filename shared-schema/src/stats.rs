@@ -53,6 +53,8 @@ pub struct Stats {
     pub slow_consumers: SlowConsumerStats,
     /// How long things took over the last minutes.
     pub latency: LatencyStats,
+    /// Video rooms.
+    pub video: VideoStats,
     /// How calls go, as their participants report.
     pub calls: CallStats,
     /// Where the log stands.
@@ -83,6 +85,24 @@ pub struct ConnectionStats {
     /// Turned away since the start.
     #[ts(type = "number")]
     pub refused_total: u64,
+}
+
+/// Video rooms.
+#[derive(Debug, Clone, Copy, Default, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VideoStats {
+    /// Rooms that are not closed.
+    #[ts(type = "number")]
+    pub rooms: u64,
+    /// Seats that are taken.
+    #[ts(type = "number")]
+    pub participants: u64,
+    /// People who wait to be let in.
+    #[ts(type = "number")]
+    pub waiting: u64,
+    /// Signals that were passed on since the start.
+    #[ts(type = "number")]
+    pub signals_total: u64,
 }
 
 /// A number for each transport.

@@ -195,6 +195,8 @@ pub(super) struct Effects {
     pub(super) queue: VecDeque<Effect>,
     /// Tokens and sessions whose room changed, for the indexes.
     pub(super) index: Vec<IndexChange>,
+    /// Signals that were passed on.
+    pub(super) signals: u64,
 }
 
 /// A change of what leads to a room.

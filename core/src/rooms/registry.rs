@@ -306,6 +306,12 @@ impl Rooms {
         (self.rooms.len(), taken, seats - taken)
     }
 
+    /// Signals that were passed on since the start.
+    #[must_use]
+    pub fn signals_passed_on(&self) -> u64 {
+        self.effects.signals
+    }
+
     /// Every room with its seats, for tests that watch over what must hold.
     #[must_use]
     pub fn status(&self, id: &RoomId) -> Option<RoomStatus> {

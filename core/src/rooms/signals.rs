@@ -104,7 +104,8 @@ impl Room {
             }
         }
         // Also behind a refused one: its number is used up, and those that waited for it wait no longer.
-        self.pass_on_parked(clock, index);
+        let passed_on = fates.iter().filter(|fate: &&SignalFate| fate.room_seq.is_some()).count() as u64;
+        out.signals += passed_on + self.pass_on_parked(clock, index);
         self.flush(out);
         failed.map_or_else(|| Ok((fates, self.seats[index].uplink.last_seq())), Err)
     }
@@ -153,13 +154,16 @@ impl Room {
     }
 
     /// Passes on what waits no longer; nobody is there to be answered, so who sent it is told of failures.
-    fn pass_on_parked(&mut self, clock: Clock, index: usize) {
+    fn pass_on_parked(&mut self, clock: Clock, index: usize) -> u64 {
+        let mut passed_on = 0;
         while let Some(signal) = self.seats[index].uplink.take_next(clock.now) {
             self.seats[index].uplink.passed(signal.seq);
-            if let Err(refusal) = self.relay(clock, index, &signal) {
-                self.tell_undelivered(index, &[signal], code(&refusal));
+            match self.relay(clock, index, &signal) {
+                Ok(_) => passed_on += 1,
+                Err(refusal) => self.tell_undelivered(index, &[signal], code(&refusal)),
             }
         }
+        passed_on
     }
 
     fn relay(&mut self, clock: Clock, index: usize, signal: &Signal) -> Result<SignalFate, RoomRefusal> {

@@ -1,13 +1,15 @@
 //! One sample: what was counted, turned into totals, rates, quantiles and metrics.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
 
 use santral_schema::events::GapReason;
 use santral_schema::health::StorageHealth;
 use santral_schema::reason::DisconnectReason;
 use santral_schema::stats::{
     BacklogStats, ConnectionStats, DeliveryStats, GapCount, GapStats, LatencyStats, LogStats, MessageStats,
-    ProcessStats, SlowConsumerStats, Stats, StatsSample, TransportStats,
+    ProcessStats, SlowConsumerStats, Stats, StatsSample, TransportStats, VideoStats,
 };
 
 use super::Sources;
@@ -29,7 +31,11 @@ pub(super) struct Sampler {
     publish_to_write: Window,
     commit: Window,
     calls: Calls,
+    video: VideoStats,
 }
+
+/// How long figures wait for those of the rooms; then those of before are shown.
+const ROOMS_PATIENCE: Duration = Duration::from_millis(100);
 
 /// What rates are made of.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +57,7 @@ struct Measured {
     writer_queue: u64,
     is_open: bool,
     events_lost: u64,
+    video: VideoStats,
 }
 
 impl Sampler {
@@ -63,13 +70,15 @@ impl Sampler {
             publish_to_write: Window::new(&hub.metrics.publish_to_write),
             commit: Window::new(&hub.metrics.commit_duration),
             calls: Calls::new(&hub.metrics),
+            video: VideoStats::default(),
         }
     }
 
     /// Measures, and shows what it found on the hub's board and in its metrics.
     pub(super) async fn sample(&mut self, hub: &Hub, sources: &Sources) {
         let census = self.census.take(hub).await;
-        let measured = measure(hub, sources, census);
+        let video = self.count_rooms(hub).await;
+        let measured = measure(hub, sources, census, video);
         export(hub, &measured);
         self.publish_to_write.advance(&hub.metrics.publish_to_write);
         self.commit.advance(&hub.metrics.commit_duration);
@@ -78,6 +87,16 @@ impl Sampler {
         let sample = self.summary(&stats, &measured);
         self.before = measured.totals;
         hub.board.post(stats, sample);
+    }
+
+    /// Rooms are never the reason why figures come late.
+    async fn count_rooms(&mut self, hub: &Hub) -> VideoStats {
+        let count = hub.switchboard.call(|rooms, _| (rooms.census(), rooms.signals_passed_on()));
+        if let Ok(Some(((rooms, participants, waiting), signals_total))) = timeout(ROOMS_PATIENCE, count).await {
+            let [rooms, participants, waiting] = [rooms, participants, waiting].map(|count| count as u64);
+            self.video = VideoStats { rooms, participants, waiting, signals_total };
+        }
+        self.video
     }
 
     fn stats(&self, hub: &Hub, measured: &Measured) -> Stats {
@@ -121,6 +140,7 @@ impl Sampler {
             gaps: gaps(census),
             slow_consumers: SlowConsumerStats { now: gauges.blocked, blocked_total: census.counters.blocked },
             latency: LatencyStats { publish_to_write: self.publish_to_write.latency(), commit: self.commit.latency() },
+            video: measured.video,
             calls: self.calls.stats(&hub.metrics),
             log: log_stats(hub),
             process: measured.process,
@@ -161,7 +181,7 @@ impl Totals {
     }
 }
 
-fn measure(hub: &Hub, sources: &Sources, census: Census) -> Measured {
+fn measure(hub: &Hub, sources: &Sources, census: Census, video: VideoStats) -> Measured {
     let process = process::read();
     let metrics = &hub.metrics;
     let totals = Totals {
@@ -180,6 +200,7 @@ fn measure(hub: &Hub, sources: &Sources, census: Census) -> Measured {
         writer_queue: hub.writer.waiting() as u64,
         is_open: (sources.is_open)(),
         events_lost: (sources.events_lost)(),
+        video,
     }
 }
 
@@ -238,6 +259,10 @@ fn export(hub: &Hub, measured: &Measured) {
         set_gauge(metrics.open_streams.of(*label), hub.admission.streams_by(transport) as u64);
     }
     set_gauge(&metrics.writer_queue, measured.writer_queue);
+    set_gauge(&metrics.rooms, measured.video.rooms);
+    set_gauge(&metrics.room_participants, measured.video.participants);
+    set_gauge(&metrics.room_waiting, measured.video.waiting);
+    set_counter(&metrics.signals, measured.video.signals_total);
     let state = match measured.storage {
         StorageHealth::Ok => StorageState::Ok,
         StorageHealth::Busy => StorageState::Busy,

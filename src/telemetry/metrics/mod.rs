@@ -177,6 +177,15 @@ metrics! {
     webhooks_waiting: Gauge = "santral_webhooks_waiting" in Unit::Of("deliveries");
     /// Events that webhooks lost, because they came faster than they could be passed on.
     webhooks_lost: Counter = "santral_webhooks_lost" in Unit::Of("events");
+
+    /// Video rooms that are not closed.
+    rooms: Gauge = "santral_video_rooms" in Unit::Of("rooms");
+    /// Seats in them that are taken.
+    room_participants: Gauge = "santral_video_participants" in Unit::Of("participants");
+    /// People who wait to be let into one.
+    room_waiting: Gauge = "santral_video_waiting" in Unit::Of("participants");
+    /// Signals that were passed on between participants.
+    signals: Counter = "santral_video_signals" in Unit::Of("signals");
     /// Reports of participants of calls, by the score that came of them.
     call_scores: Labelled<CallScore, Counter> = "santral_call_scores" in Unit::Of("reports");
     /// Links between participants of calls that came up or moved to another way, by the longer way of the two
