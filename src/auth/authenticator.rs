@@ -77,6 +77,11 @@ impl Authenticator {
         }
     }
 
+    /// The operator's own issuer, if there is one.
+    pub(super) fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_ref()
+    }
+
     /// Changes the channels of roles for everybody who comes from now on.
     pub fn set_role_grants(&self, role_grants: RoleGrants) {
         self.role_grants.store(Arc::new(role_grants));

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use santral_core::entry::Timestamp;
 use santral_core::grants::{Grants, Patterns};
@@ -110,11 +111,14 @@ struct Claims {
     publish: Option<Vec<String>>,
     presence: Option<Vec<String>>,
     rooms: Option<Vec<String>>,
+    /// Of invitations, see `auth/invitations.rs`.
+    room: Option<serde::de::IgnoredAny>,
 }
 
-#[derive(Deserialize)]
+/// Whom a token is for (RFC 7519, section 4.1.3): one, or several.
+#[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Audience {
+pub(super) enum Audience {
     One(String),
     Many(Vec<String>),
 }
@@ -138,16 +142,14 @@ impl Issuer {
     /// # Errors
     /// [`AuthError`].
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<IssuerClaims, AuthError> {
-        let token = Unverified::parse(token)?;
-        if token.kind().is_some_and(|kind| !TYPES.contains(&kind.as_str())) {
-            return Err(AuthError::WrongType);
-        }
-        let of_file = self.file.as_ref().map(|file| file.keys(now));
-        let keys = self.secret.iter().chain(of_file.iter().flat_map(|keys| keys.iter()));
-        let claims: Claims = token.verify(keys)?;
+        let claims: Claims = self.signed(token, now)?;
         let expires_at = check_end(claims.exp, now)?;
         check_start(claims.nbf, now)?;
-        self.check_party(&claims)?;
+        self.check_party(claims.iss.as_deref(), claims.aud.as_ref())?;
+        // Whoever was invited to a room has not signed in.
+        if claims.room.is_some() {
+            return Err(AuthError::WrongType);
+        }
         Ok(IssuerClaims {
             user: subject(claims.sub.as_deref())?,
             role: role(claims.role.as_deref())?,
@@ -156,16 +158,34 @@ impl Issuer {
         })
     }
 
-    fn check_party(&self, claims: &Claims) -> Result<(), AuthError> {
+    /// What a token of the issuer claims; nothing of it is judged.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub(super) fn signed<T: DeserializeOwned>(&self, token: &str, now: Timestamp) -> Result<T, AuthError> {
+        let token = Unverified::parse(token)?;
+        if token.kind().is_some_and(|kind| !TYPES.contains(&kind.as_str())) {
+            return Err(AuthError::WrongType);
+        }
+        let of_file = self.file.as_ref().map(|file| file.keys(now));
+        let keys = self.secret.iter().chain(of_file.iter().flat_map(|keys| keys.iter()));
+        token.verify(keys)
+    }
+
+    /// Whether a token comes from the issuer, and is for us.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub(super) fn check_party(&self, iss: Option<&str>, aud: Option<&Audience>) -> Result<(), AuthError> {
         if let Some(issuer) = &self.issuer {
-            match &claims.iss {
+            match iss {
                 Some(named) if named == issuer => (),
                 Some(_) => return Err(AuthError::WrongIssuer),
                 None => return Err(AuthError::MissingClaim("iss")),
             }
         }
         if let Some(audience) = &self.audience {
-            let is_for_us = match &claims.aud {
+            let is_for_us = match aud {
                 Some(Audience::One(named)) => named == audience,
                 Some(Audience::Many(named)) => named.contains(audience),
                 None => return Err(AuthError::MissingClaim("aud")),

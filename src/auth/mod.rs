@@ -7,6 +7,7 @@ pub mod account_name;
 pub mod api_keys;
 mod authenticator;
 mod error;
+pub mod invitations;
 pub mod issuer;
 mod issuer_keys;
 mod jws;

@@ -79,6 +79,19 @@ impl Passwords {
         .await?
     }
 
+    /// Hashes a password that several people share, as that of a room: however easily it is guessed, it is
+    /// their choice. It has a character at least.
+    ///
+    /// # Errors
+    /// [`PasswordError`].
+    pub async fn hash_shared(&self, password: String) -> Result<String, PasswordError> {
+        if password.is_empty() || password.chars().count() > *PASSWORD_CHARACTERS.end() {
+            return Err(PasswordError::Weak(PasswordFault::Length));
+        }
+        let argon2 = self.argon2.clone();
+        self.run(move || hash(&argon2, &password)).await?
+    }
+
     /// Whether the password is that of the hash. Without one it is not, which takes as long to say.
     ///
     /// # Errors
