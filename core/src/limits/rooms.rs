@@ -109,3 +109,48 @@ pub const ROOM_NEWS_MAX: usize = 16_384;
 
 /// Requests that wait for the thread of the rooms.
 pub const ROOM_REQUESTS_MAX: usize = 4_096;
+
+/// Video rooms that one principal, or one guest's address, makes a minute. Who runs the server is not counted.
+pub const ROOMS_MADE_PER_MINUTE: u32 = 10;
+
+/// Whose video rooms are counted at the same time.
+pub const ROOM_MAKERS_MAX: usize = 50_000;
+
+/// Characters of a room's password: those who share it chose it.
+pub const ROOM_PASSWORD_CHARACTERS_MAX: usize = 128;
+
+/// How often a minute the password of one room is tried from one address.
+pub const ROOM_PASSWORD_TRIES_PER_MINUTE: u32 = 5;
+
+/// Longest id of a user that a room names as its host, in bytes: that of a token's subject.
+pub const HOST_ID_BYTES_MAX: usize = 64;
+
+/// Seconds for which an invitation is good.
+pub const INVITATION_SECONDS: std::ops::RangeInclusive<u32> = 60..=ROOM_SECONDS_MAX;
+
+/// Seconds for which an invitation is good that nobody said more of: a day.
+pub const INVITATION_SECONDS_DEFAULT: u32 = 24 * 60 * 60;
+
+/// How many rooms a page of the list has at most, and if nobody asks for another number.
+pub const ROOM_PAGE_MAX: usize = 200;
+
+/// See [`ROOM_PAGE_MAX`].
+pub const ROOM_PAGE_DEFAULT: usize = 50;
+
+/// Seats of a room that nobody said more of.
+pub const ROOM_SEATS_DEFAULT: u32 = 6;
+
+/// Seats above which whoever makes a room is told that a mesh of so many asks much of their devices.
+pub const ROOM_SEATS_EASY: u32 = 6;
+
+/// After so long a room is closed to which nobody has ever come, if nobody said more.
+pub const ROOM_EMPTY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// After so long a room is closed that everybody has left, if nobody said more.
+pub const ROOM_DEPARTURE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// For so long a seat is kept whose line is down, if nobody said more.
+pub const ROOM_GRACE: Duration = Duration::from_secs(20);
+
+/// Largest body of a request about a room, in bytes.
+pub const ROOM_BODY_BYTES_MAX: usize = 16 * 1024;

@@ -15,6 +15,7 @@ use super::refusal::RoomRefusal;
 use super::room::{Audience, Room};
 use super::seat::{Line, Seat, Visitor};
 use super::uplink::{Bucket, Uplink};
+use crate::call_quality::QualityWatch;
 use crate::entry::Timestamp;
 use crate::limits::{LOBBY_MAX, LOBBY_PATIENCE};
 use crate::names::SessionToken;
@@ -256,6 +257,7 @@ impl Room {
             hand_raised: false,
             metadata: join.metadata,
             quality: None,
+            quality_watch: QualityWatch::default(),
             joined_at: clock.at,
             outbox: Outbox::since(self.seq),
             uplink: Uplink::default(),

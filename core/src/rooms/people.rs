@@ -278,6 +278,9 @@ impl Room {
                 self.happened(out, NewsKind::ParticipantLeft(why), Some(&seat));
             }
         }
+        if let Some(token) = self.host_token {
+            out.note(super::effect::IndexChange::TokenDead(token, Dead::Left(why)));
+        }
         self.closed = Some(reason);
         out.push(Effect::Record(Box::new(self.record(clock.at))));
         self.happened(out, NewsKind::RoomFinished(reason), None);

@@ -158,6 +158,12 @@ impl Rooms {
         self.rooms.get(id).and_then(|room| room.settings.password_hash.clone())
     }
 
+    /// What a room is set to, for whoever has to tell one state of it from another.
+    #[must_use]
+    pub fn settings(&self, id: &RoomId) -> Option<&RoomSettings> {
+        self.rooms.get(id).map(|room| &room.settings)
+    }
+
     /// Rooms that somebody may see: all that are theirs, in which they are, or that are public.
     pub fn visible_to<'a>(&'a self, visitor: &'a Visitor) -> impl Iterator<Item = RoomView> + 'a {
         let is_in = |room: &Room| room.seats.iter().any(|seat| visitor.is_named() && seat.is_of(visitor));
@@ -332,6 +338,18 @@ impl Rooms {
         self.rooms.get_mut(id).ok_or(RoomRefusal::NoRoom)
     }
 
+    /// Whoever was its host may know that a room was closed.
+    fn no_room(&self, actor: &Actor) -> RoomRefusal {
+        match actor {
+            Actor::Host(token) => match self.dead.get(token) {
+                Some(Dead::Left(LeaveReason::RoomExpired)) => RoomRefusal::Closed(CloseReason::Expired),
+                Some(_) => RoomRefusal::Closed(CloseReason::Closed),
+                None => RoomRefusal::NoRoom,
+            },
+            Actor::Participant(_) | Actor::Visitor(_) => RoomRefusal::NoRoom,
+        }
+    }
+
     pub(super) fn check_token(&self, id: &RoomId, token: &TokenHash) -> Result<(), RoomRefusal> {
         match self.tokens.get(token) {
             Some(room) if room == id => Ok(()),
@@ -355,7 +373,7 @@ impl Rooms {
         if let Actor::Participant(token) = actor {
             self.check_token(id, token)?;
         }
-        let room = self.rooms.get_mut(id).ok_or(RoomRefusal::NoRoom)?;
+        let Some(room) = self.rooms.get_mut(id) else { return Err(self.no_room(actor)) };
         let done = work(room, &mut self.effects);
         self.settle(id);
         done

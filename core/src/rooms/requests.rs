@@ -1,5 +1,6 @@
 //! What participants ask of their room, each request at its room.
 
+use santral_schema::call_quality::CallScore;
 use santral_schema::participants::Participant;
 use santral_schema::signal::SignalFate;
 use santral_schema::video::{CloseReason, LeaveReason};
@@ -12,6 +13,7 @@ use super::people::{Actor, PersonChange, Waiting};
 use super::refusal::{Decided, RoomRefusal};
 use super::registry::Rooms;
 use super::signals::Signal;
+use crate::call_quality::{Observation, Report};
 use crate::limits::SIGN_OF_LIFE;
 use crate::names::SessionToken;
 
@@ -190,24 +192,35 @@ impl Rooms {
         clock: Clock,
         id: &RoomId,
         token: &TokenHash,
-        score: Option<&'static str>,
-        is_poor: bool,
-    ) -> Result<(), RoomRefusal> {
+        report: &Report,
+    ) -> Result<Observation, RoomRefusal> {
         self.with_seat(clock, id, token, |room, out, index| {
             let seat = &mut room.seats[index];
             if !seat.is_admitted {
                 return Err(RoomRefusal::InLobby);
             }
             seat.silent_from = Some(clock.now + SIGN_OF_LIFE);
-            let Some(score) = score else { return Ok(()) };
-            seat.quality = Some(score.into());
-            let body = serde_json::json!({ "participantId": seat.id.as_str(), "score": score });
-            if is_poor {
+            let observation = seat.quality_watch.observe(report, clock.now);
+            seat.quality = observation.score.map(|score| score.name().into());
+            let Some(score) = observation.event else { return Ok(observation) };
+            let body = serde_json::json!({ "participantId": seat.id.as_str(), "score": score.name() });
+            if score >= CallScore::Poor {
                 room.happened(out, NewsKind::QualityPoor, Some(&room.seats[index]));
             }
             room.tell(super::room::Audience::Members, "video.quality", body);
             room.flush(out);
-            Ok(())
+            Ok(observation)
+        })
+    }
+
+    /// Whether somebody is the host of a room, or above it.
+    ///
+    /// # Errors
+    /// [`RoomRefusal`] says why not.
+    pub fn check_host(&mut self, id: &RoomId, actor: &Actor) -> Result<(), RoomRefusal> {
+        self.with_room(id, actor, |room, out| match room.power_of(out, actor)?.hosts {
+            true => Ok(()),
+            false => Err(RoomRefusal::NotAllowed("this is for the host of the room")),
         })
     }
 }

@@ -11,6 +11,7 @@ use super::registry::{Rooms, moment_of};
 use super::room::{Bar, Room};
 use super::seat::{Line, Seat, Visitor};
 use super::uplink::{Bucket, Uplink};
+use crate::call_quality::QualityWatch;
 use crate::entry::Timestamp;
 use crate::time::Moment;
 
@@ -116,6 +117,7 @@ fn seat_of(saved: ParticipantRecord, until: Moment, permissions: Permissions) ->
         hand_raised: false,
         metadata: saved.metadata,
         quality: saved.quality,
+        quality_watch: QualityWatch::default(),
         joined_at: saved.joined_at,
         outbox,
         uplink: Uplink::default(),

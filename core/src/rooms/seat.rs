@@ -11,6 +11,7 @@ use super::effect::{NewsParticipant, ParticipantRecord, Place};
 use super::ids::{ParticipantId, RoomId, TokenHash};
 use super::outbox::Outbox;
 use super::uplink::{Bucket, Uplink};
+use crate::call_quality::QualityWatch;
 use crate::entry::Timestamp;
 use crate::names::SessionToken;
 use crate::time::Moment;
@@ -74,6 +75,7 @@ pub(super) struct Seat {
     pub(super) hand_raised: bool,
     pub(super) metadata: Option<Value>,
     pub(super) quality: Option<Arc<str>>,
+    pub(super) quality_watch: QualityWatch,
     pub(super) joined_at: Timestamp,
     pub(super) outbox: Outbox,
     pub(super) uplink: Uplink,
