@@ -14,6 +14,7 @@ pub mod events;
 pub mod grammar;
 pub mod health;
 pub mod ice;
+pub mod invitations;
 pub mod participants;
 pub mod problem;
 pub mod publish;

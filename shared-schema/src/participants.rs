@@ -26,6 +26,8 @@ pub enum OnDuplicate {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[ts(optional_fields)]
 pub struct JoinRequest {
+    /// The room, for commands; over HTTP the path names it, and this must be the same.
+    pub room_id: Option<String>,
     /// The session whose stream gets the events, as `hello` named it.
     #[schema(value_type = Option<grammar::SessionToken>)]
     pub session: Option<String>,
@@ -135,7 +137,7 @@ pub enum JoinStatus {
 }
 
 /// Answer to a join: 200 with everything, 202 from the lobby with the first three fields.
-#[derive(Debug, Serialize, TS, ToSchema)]
+#[derive(Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(optional_fields)]
 pub struct JoinAnswer {
@@ -148,6 +150,13 @@ pub struct JoinAnswer {
     /// Whatever only those see who are in.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub inside: Option<Inside>,
+}
+
+/// The token stays out of logs.
+impl std::fmt::Debug for JoinAnswer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("JoinAnswer").field("participant", &self.participant).finish_non_exhaustive()
+    }
 }
 
 /// What whoever is in a room gets to know at the join.
@@ -199,6 +208,8 @@ pub struct SignalLimits {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[ts(optional_fields)]
 pub struct LeaveRequest {
+    /// The room, for commands; over HTTP the path names it, and this must be the same.
+    pub room_id: Option<String>,
     /// The participant token, for `navigator.sendBeacon`, which sends no headers.
     pub token: Option<String>,
     /// `client_leave`, or `page_closed` for a page that may come back within seconds.

@@ -156,6 +156,62 @@ problem_codes! {
     RateLimited = 429, "Rate limited", "Wait for Retry-After, then ask more slowly; the RateLimit fields say how much is left.";
     /// A page of a foreign origin asked, and the operator has not allowed that origin.
     OriginNotAllowed = 403, "Origin not allowed", "The operator adds the origin to cors_origins; or send the request without cookies.";
+    /// There is a video room of this id already, with other settings or of somebody else.
+    RoomExists = 409, "Room exists", "Choose another roomId, or leave it out and the server draws one; only an unchanged request finds the room that it has made.";
+    /// More seats than a mesh can carry.
+    ExceedsMeshLimit = 422, "Exceeds the mesh limit", "Ask for no more participants than `detail` names; the operator sets video_mesh_limit.";
+    /// There are as many video rooms as there may be, of this principal or in all.
+    TooManyRooms = 429, "Too many rooms", "Close rooms that are not needed, or try again after Retry-After.";
+    /// A video room cannot have fewer seats than are taken.
+    BelowCurrent = 409, "Below the present number", "Ask for at least as many seats as are taken, or wait until somebody has left.";
+    /// The client is kept out of the video room.
+    Banned = 403, "Kept out", "Ask the host of the room; who was sent away may come back after ten minutes, who was banned may not.";
+    /// The video room opens later.
+    NotOpenYet = 425, "Not open yet", "Join after the time in `detail`.";
+    /// No stream of the client is open on which it could hear anything.
+    NoEventStream = 409, "No event stream", "Open GET /api/events or a WebSocket first, and send the session that `hello` gave.";
+    /// The video room has a password, and this is not it.
+    BadPassword = 403, "Wrong room password", "Ask the host for the password, or for an invitation.";
+    /// A client without a name must prove that the stream is its own.
+    SessionRequired = 403, "Session required", "Send `session`, as `hello` gave it, instead of `connectionId`; or sign in.";
+    /// The same person is in the video room already.
+    AlreadyInRoom = 409, "Already in the room", "Join with onDuplicate `replace` or `allow`, or leave with the other one.";
+    /// All seats of the video room are taken.
+    RoomFull = 409, "Room full", "Wait until somebody leaves; the host can add seats.";
+    /// As many wait to be let into the video room as can.
+    LobbyFull = 409, "Lobby full", "Try again when some of those who wait were let in.";
+    /// The invitation was used as often as it may be.
+    InvitationUsed = 403, "Invitation used", "Ask for a new invitation.";
+    /// There is no participant token, or it is none of a participant.
+    BadToken = 401, "No participant token", "Join the room and send the token of the answer: Authorization: Bearer ptok_….";
+    /// The participant has left the video room, or was sent away.
+    NotJoined = 403, "Not in the room", "Join the room again; `detail` says why the seat is gone.";
+    /// A resume has given a newer participant token.
+    Superseded = 409, "Superseded", "Use the token of the newest answer to join; if another page has it, stop.";
+    /// The participant token or the invitation is of another video room.
+    WrongRoom = 403, "Wrong room", "Use the token of this room, or send the id of the token's room.";
+    /// The participant waits to be let in.
+    InLobby = 403, "In the lobby", "Wait for video.lobby.admitted.";
+    /// The participant may not do this in the video room.
+    PermissionDenied = 403, "Permission denied", "Ask the host; `detail` says for whom this is.";
+    /// A signal says that somebody else sends it.
+    FromMismatch = 403, "Wrong sender", "Leave `from` out: the server says who sends.";
+    /// A signal is for somebody who is not in the video room.
+    TargetNotInRoom = 404, "Target not in the room", "Send to the participants that the join answer and video.participant.joined name.";
+    /// As much waits for the target of a signal as may.
+    TargetBufferFull = 429, "Target buffer full", "Wait until the target is back, then send the signal again under a new seq.";
+    /// Only signals of the type `custom` go to everybody.
+    CannotBroadcast = 422, "Cannot broadcast", "Send offers, answers and candidates to each participant by name.";
+    /// Signals are missing before this one.
+    SeqGap = 409, "Signals missing", "Send the signal that `detail` names first, then this one again.";
+    /// The video room was closed.
+    RoomClosed = 410, "Room closed", "Create another room.";
+    /// A signal, or a request with signals, is too large.
+    SignalTooLarge = 413, "Signal too large", "Keep within the limits of the join answer: 64 KiB a signal, 64 signals and 256 KiB a request.";
+    /// Somebody else is to be the host of a new video room.
+    HostMismatch = 403, "Not the host", "Leave hostId out or send your own user id; servers with an API key of role publisher name anybody.";
+    /// The video room is no longer as `If-Match` says.
+    PreconditionFailed = 412, "Changed meanwhile", "Read the room again and repeat the change with its ETag.";
 }
 
 impl Problem {

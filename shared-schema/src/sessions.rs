@@ -5,7 +5,9 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 
 use crate::grammar;
+use crate::participants::{JoinRequest, LeaveRequest};
 use crate::publish::PublishItem;
+use crate::signal::SignalRequest;
 
 /// Body of `POST /api/events`; the same words as the query of `GET /api/events`.
 #[derive(Debug, Default, Deserialize, TS, ToSchema)]
@@ -65,7 +67,26 @@ pub enum Command {
     Ping(PingCommand),
     /// Bring a fresh token of the same user; the stream goes on.
     Auth(AuthCommand),
+    /// Join or leave a video room.
+    Video(VideoCommand),
+    /// Send signals to others in a video room.
+    Signal(SignalRequest),
 }
+
+/// Joins or leaves a video room: an object with exactly one field. The session is the proof, so the request
+/// names none.
+#[derive(Debug, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum VideoCommand {
+    /// Come in, or back.
+    Join(Box<JoinRequest>),
+    /// Go.
+    Leave(LeaveRequest),
+}
+
+/// Answer to `video` with `leave`. Has no fields.
+#[derive(Debug, Serialize, TS, ToSchema)]
+pub struct LeftVideoRoom {}
 
 /// Reads a channel's history, newest first.
 #[derive(Debug, Deserialize, TS, ToSchema)]

@@ -204,7 +204,7 @@ impl Default for Permissions {
 }
 
 /// Body of `POST /api/video/rooms`.
-#[derive(Debug, Deserialize, TS, ToSchema)]
+#[derive(Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[ts(optional_fields)]
 pub struct NewRoom {
@@ -265,8 +265,15 @@ pub struct NewRoom {
     pub permissions: Option<Permissions>,
 }
 
+/// The password stays out of logs.
+impl std::fmt::Debug for NewRoom {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("NewRoom").field("room_id", &self.room_id).finish_non_exhaustive()
+    }
+}
+
 /// Answer to `POST /api/video/rooms`.
-#[derive(Debug, Serialize, TS, ToSchema)]
+#[derive(Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(optional_fields)]
 pub struct CreatedRoom {
@@ -279,6 +286,13 @@ pub struct CreatedRoom {
     pub join_url: String,
     /// What one should know: `mesh_over_6`.
     pub warnings: Vec<String>,
+}
+
+/// The token stays out of logs.
+impl std::fmt::Debug for CreatedRoom {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("CreatedRoom").field("room", &self.room).finish_non_exhaustive()
+    }
 }
 
 /// A room.
@@ -364,7 +378,7 @@ pub struct RoomDetail {
 }
 
 /// Body of `PATCH /api/video/rooms/{id}` (RFC 7396): what is left out stays, `null` takes away.
-#[derive(Debug, Default, Deserialize, TS, ToSchema)]
+#[derive(Default, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[ts(optional_fields)]
 pub struct RoomChange {
@@ -395,6 +409,13 @@ pub struct RoomChange {
     pub metadata: Option<Option<Box<RawValue>>>,
     /// What participants may do from now on.
     pub permissions: Option<Permissions>,
+}
+
+/// The password stays out of logs.
+impl std::fmt::Debug for RoomChange {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("RoomChange").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Tells a field that is `null` from one that is not there.

@@ -22,6 +22,7 @@ use crate::service::operator::{Operator, Recorder};
 use crate::service::rights;
 use crate::service::settings::{Settings, SettingsHooks};
 use crate::service::socketio::admin::{Admin, Logins};
+use crate::service::video::VideoRooms;
 use crate::store::Records;
 use crate::telemetry;
 
@@ -118,6 +119,13 @@ pub fn assemble(
     };
     let operator = Arc::new(Operator { hub: Arc::clone(hub), blocks, recorder });
     let admin_ui = Admin::new(Arc::clone(&operator), Arc::clone(&accounts), admin_logins);
+    let video = VideoRooms::new(
+        Arc::clone(hub),
+        Arc::clone(&recorders.rooms),
+        records.video(),
+        Arc::clone(&accounts),
+        Arc::clone(&openness),
+    );
     let services = Services {
         edge: Arc::clone(&edge),
         gate: Arc::new(gate),
@@ -126,6 +134,7 @@ pub fn assemble(
         settings,
         accounts: Arc::clone(&accounts),
         events: Arc::clone(&recorders.events),
+        video: Arc::new(video),
     };
     let assembly = Assembly { services, accounts, openness, rights_changed };
     follow_changes(live, &assembly, recorders, hub);

@@ -13,6 +13,7 @@ use actix_web::{Error, HttpMessage, HttpRequest, web};
 
 use santral_core::entry::Timestamp;
 use santral_core::grants::Grants;
+use santral_core::rooms::RoomRefusal;
 use santral_schema::access::Role;
 use santral_schema::event_log::EventType;
 use santral_schema::reason::DisconnectReason;
@@ -32,6 +33,7 @@ use crate::service::accounts::Accounts;
 use crate::service::blocks::Blocks;
 use crate::service::openness::Openness;
 use crate::service::operator::Recorder;
+use crate::service::video::{Guest, RoomToken};
 
 /// What an operation asks of whoever calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +54,10 @@ pub enum Access {
     Watch,
     /// To be the operator.
     Administer,
+    /// Nothing, or the secret of a video room; the room itself looks at who asks.
+    InRoom,
+    /// The token of a participant of a video room.
+    Participant,
 }
 
 impl Access {
@@ -67,6 +73,8 @@ impl Access {
             Self::View => "view",
             Self::Watch => "view, or this machine",
             Self::Administer => "administer",
+            Self::InRoom => "nothing yet, or a token of the room",
+            Self::Participant => "a participant token",
         }
     }
 
@@ -81,6 +89,9 @@ impl Access {
             Self::SignedIn => role != Role::Anonymous,
             Self::View | Self::Watch => matches!(role, Role::Viewer | Role::Admin),
             Self::Administer => role == Role::Admin,
+            Self::InRoom => true,
+            // Whoever it is: a right to be in a room has who is in it.
+            Self::Participant => false,
         }
     }
 }
@@ -162,9 +173,20 @@ impl Gate {
         if access == Access::Public {
             return Ok(Principal::anonymous(Arc::default()));
         }
-        let principal = self.identify(request, now)?;
+        let asks_in_room = matches!(access, Access::InRoom | Access::Participant);
+        let principal = match room_token(request).filter(|_| asks_in_room) {
+            // It says who somebody is in a room, and nothing else.
+            Some(_) => Principal::anonymous(Arc::default()),
+            None => {
+                let principal = self.identify(request, now)?;
+                if access == Access::Participant {
+                    return Err(Refusal::Room(RoomRefusal::BadToken).into());
+                }
+                principal
+            }
+        };
         let is_at_the_machine = access == Access::Watch && client_address::is_direct_loopback(request);
-        if !is_at_the_machine && !access.is_granted_to(&principal) {
+        if !is_at_the_machine && access != Access::Participant && !access.is_granted_to(&principal) {
             return Err(if principal.role == Role::Anonymous { ApiError::Unauthorized } else { ApiError::Forbidden });
         }
         let is_operator = matches!(principal.role, Role::Viewer | Role::Admin);
@@ -188,6 +210,18 @@ impl Gate {
             request_id: RequestId::of(request),
         });
     }
+}
+
+/// Who asks something of a video room.
+#[must_use]
+pub fn guest<'a>(request: &HttpRequest, principal: &'a Principal) -> Guest<'a> {
+    Guest { principal, address: client_address::of(request), token: room_token(request) }
+}
+
+/// The secret of a video room, if the request brings one.
+fn room_token(request: &HttpRequest) -> Option<RoomToken> {
+    let authorization = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    bearer_of(authorization).and_then(RoomToken::of)
 }
 
 /// The token behind the scheme `Bearer` (RFC 6750, section 2.1), whose name has no letter case.

@@ -107,6 +107,23 @@ pub async fn read_optional_object<T: DeserializeOwned + Default>(
     }
 }
 
+/// Reads an object as [`read_optional_object`] does, also where `navigator.sendBeacon` calls it plain text: no
+/// right of anybody goes with the request, so a foreign page that sends one by a form gains nothing.
+///
+/// # Errors
+/// See [`read_object`].
+pub async fn read_beacon<T: DeserializeOwned + Default>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    bytes_max: usize,
+) -> Result<T, ApiError> {
+    if !request.headers().contains_key(header::CONTENT_TYPE) {
+        return read_optional_object(request, payload, bytes_max).await;
+    }
+    let bytes = read_bytes(request, payload, &["application/json", "text/plain"], bytes_max).await?;
+    text_of(bytes)?.parse_object()
+}
+
 /// A body that is UTF-8 within its bound.
 pub struct BodyText(String);
 

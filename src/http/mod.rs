@@ -17,6 +17,7 @@ pub mod logs;
 pub mod measure;
 pub mod openapi;
 pub mod page;
+pub mod participants;
 pub mod peer;
 pub mod poll;
 pub mod problem;
@@ -30,7 +31,9 @@ pub mod socketio;
 pub mod stats;
 pub mod tickets;
 pub mod users;
+pub mod video_rooms;
 pub mod viewer;
+pub mod webrtc;
 pub mod websocket;
 
 use std::sync::Arc;
@@ -45,6 +48,7 @@ use crate::service::event_log::EventLog;
 use crate::service::operator::Operator;
 use crate::service::settings::Settings;
 use crate::service::socketio::admin::Admin;
+use crate::service::video::VideoRooms;
 use access::{Access, Gate};
 use edge::Edge;
 use problem::ApiError;
@@ -60,7 +64,7 @@ struct Operation {
 /// Every operation. Nothing is served that does not stand here with the access that it asks for.
 #[rustfmt::skip]
 fn table() -> Vec<Operation> {
-    use Access::{Administer, Anyone, Listen, Public, Publish, SignedIn, View, Watch};
+    use Access::{Administer, Anyone, InRoom, Listen, Participant, Public, Publish, SignedIn, View, Watch};
     let operations = [
         pages(),
         read("/health", Public, health::health),
@@ -93,6 +97,21 @@ fn table() -> Vec<Operation> {
         // The link that the start printed is the proof.
         vec![operation(Method::POST, "/api/setup", Public, auth::set_up)],
         vec![operation(Method::POST, "/api/tickets", SignedIn, tickets::create)],
+        read("/api/video/rooms", Anyone, video_rooms::list),
+        vec![operation(Method::POST, "/api/video/rooms", SignedIn, video_rooms::create)],
+        read("/api/video/rooms/{id}", InRoom, video_rooms::get),
+        vec![operation(Method::PATCH, "/api/video/rooms/{id}", InRoom, video_rooms::change)],
+        vec![operation(Method::DELETE, "/api/video/rooms/{id}", InRoom, video_rooms::close)],
+        vec![operation(Method::POST, "/api/video/rooms/{id}/invitations", InRoom, video_rooms::invite)],
+        vec![operation(Method::POST, "/api/video/rooms/{id}/join", Anyone, participants::join)],
+        vec![operation(Method::POST, "/api/video/rooms/{id}/leave", InRoom, participants::leave)],
+        vec![operation(Method::POST, "/api/video/rooms/{id}/lobby", InRoom, participants::lobby)],
+        vec![operation(Method::POST, "/api/video/rooms/{id}/host", InRoom, participants::host)],
+        vec![operation(Method::PATCH, "/api/video/rooms/{id}/participants/{participant}", InRoom, participants::change)],
+        vec![operation(Method::DELETE, "/api/video/rooms/{id}/participants/{participant}", InRoom, participants::remove)],
+        vec![operation(Method::POST, "/api/webrtc/signal", Participant, webrtc::signal)],
+        vec![operation(Method::GET, "/api/webrtc/ice-servers", Participant, webrtc::ice_servers)],
+        vec![operation(Method::POST, "/api/webrtc/stats", Participant, webrtc::stats)],
         read("/api/users", View, users::list),
         vec![operation(Method::POST, "/api/users", Administer, users::create)],
         vec![operation(Method::PATCH, "/api/users/{id}", Administer, users::change)],
@@ -169,6 +188,8 @@ pub struct Services {
     pub accounts: Arc<Accounts>,
     /// The event log.
     pub events: Arc<EventLog>,
+    /// Video rooms.
+    pub video: Arc<VideoRooms>,
 }
 
 /// Adds every route, served by the shard of this thread.
@@ -181,7 +202,8 @@ pub fn configure(config: &mut web::ServiceConfig, shard: &LocalShard, services: 
         .app_data(web::Data::from(Arc::clone(&services.admin_ui)))
         .app_data(web::Data::from(Arc::clone(&services.settings)))
         .app_data(web::Data::from(Arc::clone(&services.accounts)))
-        .app_data(web::Data::from(Arc::clone(&services.events)));
+        .app_data(web::Data::from(Arc::clone(&services.events)))
+        .app_data(web::Data::from(Arc::clone(&services.video)));
     let mut operations = table();
     while let Some(path) = operations.first().map(|operation| operation.path) {
         // Resources are tried in the order of the table; all methods of a path are one resource.

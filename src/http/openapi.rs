@@ -20,8 +20,8 @@ use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Response, ResponseBui
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    api_keys, auth, broadcast, channels, connections, emitter, events as streams, health, logs, poll, publish, query,
-    sessions, settings, stats, tickets, users, websocket,
+    api_keys, auth, broadcast, channels, connections, emitter, events as streams, health, logs, participants, poll,
+    publish, query, sessions, settings, stats, tickets, users, video_rooms, webrtc, websocket,
 };
 
 /// The description, made once.
@@ -45,6 +45,21 @@ static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
         websocket::get_short,
         poll::get,
         sessions::command,
+        video_rooms::list,
+        video_rooms::create,
+        video_rooms::get,
+        video_rooms::change,
+        video_rooms::close,
+        video_rooms::invite,
+        participants::join,
+        participants::leave,
+        participants::change,
+        participants::remove,
+        participants::lobby,
+        participants::host,
+        webrtc::signal,
+        webrtc::ice_servers,
+        webrtc::stats,
         channels::list,
         channels::history,
         channels::presence,
@@ -101,6 +116,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
         (name = "publish", description = "Send messages."),
         (name = "streams", description = "Receive messages, and steer what is received."),
         (name = "channels", description = "Read channels: the list, the history, who is there."),
+        (name = "video", description = "Video rooms: who meets where, and the signals by which browsers find each other."),
         (name = "accounts", description = "Sign in, and who else may; API keys of servers, tickets of streams."),
         (name = "connections", description = "Who is connected, and steering them."),
         (name = "logs", description = "What happened."),
@@ -317,15 +333,19 @@ fn headers() -> BTreeMap<&'static str, Header> {
     ])
 }
 
-fn security_schemes() -> [(&'static str, SecurityScheme); 3] {
+fn security_schemes() -> [(&'static str, SecurityScheme); 4] {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("An access token (JWT) or an API key. In open mode nobody needs one."));
     let query = |name: &str, description: &str| {
         SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description(name, description)))
     };
+    let participant = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("The token that the answer to a join gave (`ptok_…`), or the one of the host (`host_…`)."));
     [
         ("bearer", SecurityScheme::Http(bearer.build())),
+        ("participant", SecurityScheme::Http(participant.build())),
         ("token", query("token", "An access token in the URL, for `EventSource`, which cannot send headers.")),
         ("ticket", query("ticket", "A ticket: works once and for 30 seconds, so it may stand in a URL.")),
     ]

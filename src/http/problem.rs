@@ -4,6 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 
 use santral_core::entry::Timestamp;
+use santral_core::rooms::RoomRefusal;
 use santral_schema::problem::{Problem, ProblemCode};
 use santral_schema::reason::DisconnectReason;
 
@@ -121,7 +122,9 @@ impl ApiError {
             (Self::Blocked { until, now }, _) => {
                 Some(u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0).div_ceil(1_000_000))
             }
-            (Self::Refused(Refusal::Throttled(wait)), _) => Some(wait.as_secs() + 1),
+            (Self::Refused(Refusal::Throttled(wait) | Refusal::Room(RoomRefusal::TooFast(wait))), _) => {
+                Some(wait.as_secs() + 1)
+            }
             (Self::RateLimited(limited), _) => Some(limited.retry_after_seconds().into()),
             (_, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => Some(RETRY_AFTER_SECONDS),
             _ => None,
@@ -132,7 +135,9 @@ impl ApiError {
     fn challenge(&self) -> Option<&'static str> {
         match self {
             Self::Unauthorized | Self::Refused(Refusal::NoLogin | Refusal::BadCredentials) => Some("Bearer"),
-            Self::InvalidToken(_) | Self::Refused(Refusal::Token(_)) => Some("Bearer error=\"invalid_token\""),
+            Self::InvalidToken(_) | Self::Refused(Refusal::Token(_) | Refusal::Room(RoomRefusal::BadToken)) => {
+                Some("Bearer error=\"invalid_token\"")
+            }
             _ => None,
         }
     }
@@ -228,7 +233,44 @@ fn refusal_code(refusal: &Refusal) -> ProblemCode {
         Refusal::LastAdmin => ProblemCode::LastAdmin,
         Refusal::TooManyApiKeys => ProblemCode::TooManyApiKeys,
         Refusal::Throttled(_) => ProblemCode::RateLimited,
+        Refusal::RoomId(..) | Refusal::CallReport(_) => ProblemCode::InvalidField,
+        Refusal::Room(refusal) => room_code(refusal),
+        Refusal::SignalTooLarge(_) => ProblemCode::SignalTooLarge,
+        Refusal::HostMismatch => ProblemCode::HostMismatch,
+        Refusal::SessionRequired => ProblemCode::SessionRequired,
+        Refusal::PreconditionFailed => ProblemCode::PreconditionFailed,
         Refusal::EventFilter(_) => ProblemCode::InvalidQuery,
         Refusal::Stopped => ProblemCode::Internal,
+    }
+}
+
+fn room_code(refusal: &RoomRefusal) -> ProblemCode {
+    match refusal {
+        RoomRefusal::NoRoom | RoomRefusal::NoParticipant => ProblemCode::NotFound,
+        RoomRefusal::Closed(_) => ProblemCode::RoomClosed,
+        RoomRefusal::Exists => ProblemCode::RoomExists,
+        RoomRefusal::TooManyRooms(_) => ProblemCode::TooManyRooms,
+        RoomRefusal::ExceedsMesh { .. } => ProblemCode::ExceedsMeshLimit,
+        RoomRefusal::BelowCurrent { .. } => ProblemCode::BelowCurrent,
+        RoomRefusal::Banned => ProblemCode::Banned,
+        RoomRefusal::NotOpenYet(_) => ProblemCode::NotOpenYet,
+        RoomRefusal::NoEventStream => ProblemCode::NoEventStream,
+        RoomRefusal::BadPassword => ProblemCode::BadPassword,
+        RoomRefusal::AlreadyIn => ProblemCode::AlreadyInRoom,
+        RoomRefusal::Full { .. } => ProblemCode::RoomFull,
+        RoomRefusal::LobbyFull => ProblemCode::LobbyFull,
+        RoomRefusal::InvitationUsed => ProblemCode::InvitationUsed,
+        RoomRefusal::BadToken => ProblemCode::BadToken,
+        RoomRefusal::Left(_) => ProblemCode::NotJoined,
+        RoomRefusal::Superseded => ProblemCode::Superseded,
+        RoomRefusal::WrongRoom => ProblemCode::WrongRoom,
+        RoomRefusal::InLobby => ProblemCode::InLobby,
+        RoomRefusal::NotAllowed(_) => ProblemCode::PermissionDenied,
+        RoomRefusal::FromMismatch => ProblemCode::FromMismatch,
+        RoomRefusal::NoTarget => ProblemCode::TargetNotInRoom,
+        RoomRefusal::TargetFull => ProblemCode::TargetBufferFull,
+        RoomRefusal::CannotBroadcast => ProblemCode::CannotBroadcast,
+        RoomRefusal::SeqGap { .. } => ProblemCode::SeqGap,
+        RoomRefusal::TooFast(_) => ProblemCode::RateLimited,
     }
 }

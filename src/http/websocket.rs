@@ -33,8 +33,9 @@ use crate::hub::admission::ClientAddress;
 use crate::hub::duplex::{Reply, Uplink};
 use crate::hub::shard_thread::LocalShard;
 use crate::service::Refusal;
-use crate::service::commands::{self, CommandAnswer};
+use crate::service::commands::{self, CommandAnswer, Uses};
 use crate::service::streams::{self, StreamOrder};
+use crate::service::video::{Guest, VideoRooms};
 use crate::transport::websocket;
 
 /// Where WebSockets are opened.
@@ -92,6 +93,7 @@ pub async fn get(
     shard: web::Data<LocalShard>,
     gate: web::Data<Gate>,
     edge: web::Data<Edge>,
+    video: web::Data<VideoRooms>,
     caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
     let query: WebSocketQuery = query::parse(&request)?;
@@ -102,7 +104,8 @@ pub async fn get(
         return Err(ApiError::UpgradeRequired(missing));
     }
     let principal = caller.into_inner();
-    match open(&request, payload, query, &shard, &gate, &edge, principal).await {
+    let uses = (&gate, &edge, &video);
+    match open(&request, payload, query, &shard, uses, principal).await {
         Ok(response) => Ok(response),
         Err(error) => Ok(refuse(&request, &error)),
     }
@@ -129,9 +132,10 @@ pub async fn get_short(
     shard: web::Data<LocalShard>,
     gate: web::Data<Gate>,
     edge: web::Data<Edge>,
+    video: web::Data<VideoRooms>,
     caller: web::ReqData<Principal>,
 ) -> Result<HttpResponse, ApiError> {
-    get(request, payload, shard, gate, edge, caller).await
+    get(request, payload, shard, gate, edge, video, caller).await
 }
 
 async fn open(
@@ -139,8 +143,7 @@ async fn open(
     payload: web::Payload,
     query: WebSocketQuery,
     shard: &LocalShard,
-    gate: &web::Data<Gate>,
-    edge: &web::Data<Edge>,
+    (gate, edge, video): (&web::Data<Gate>, &web::Data<Edge>, &web::Data<VideoRooms>),
     principal: Principal,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = StreamRequest {
@@ -163,6 +166,7 @@ async fn open(
         shard: shard.clone(),
         gate: Arc::clone(gate),
         edge: Arc::clone(edge),
+        video: Arc::clone(video),
         address: peer.address,
         token: opening.token.clone(),
         principal: RefCell::new(principal),
@@ -195,6 +199,7 @@ struct Commands {
     shard: LocalShard,
     gate: Arc<Gate>,
     edge: Arc<Edge>,
+    video: Arc<VideoRooms>,
     address: ClientAddress,
     token: SessionToken,
     /// Changes with the command `auth`.
@@ -253,7 +258,9 @@ impl Commands {
             *fresh.borrow_mut() = Some(identified.clone());
             Ok(identified)
         };
-        let answer = commands::run(&self.shard, &principal, identify, self.token.clone(), command).await?;
+        let uses = Uses { local: &self.shard, video: &self.video };
+        let guest = Guest { principal: &principal, address: self.address, token: None };
+        let answer = commands::run(uses, &guest, identify, self.token.clone(), command).await?;
         if let Some(fresh) = fresh.into_inner() {
             *self.principal.borrow_mut() = fresh;
         }

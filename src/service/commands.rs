@@ -9,13 +9,16 @@ use santral_core::names::{ChannelName, Selector, SessionToken};
 use santral_core::session::SessionKey;
 use santral_core::shard::{Present, Shard};
 use santral_schema::channels::{History, Presence};
+use santral_schema::participants::JoinAnswer;
 use santral_schema::publish::{PublishItem, Receipt};
-use santral_schema::sessions::{Authorized, Command, Pong, Subscriptions};
+use santral_schema::sessions::{Authorized, Command, LeftVideoRoom, Pong, Subscriptions, VideoCommand};
+use santral_schema::signal::SignalAnswer;
 
 use super::channels::{self, HistoryOrder};
 use super::message::Message;
 use super::publish;
 use super::streams::{check_right_to_follow, parse_selectors};
+use super::video::{Guest, VideoRooms};
 use super::{Refusal, streams};
 use crate::auth::Principal;
 use crate::hub::Hub;
@@ -38,6 +41,20 @@ pub enum CommandAnswer {
     Pong(Pong),
     /// Of `auth`.
     Authorized(Authorized),
+    /// Of `video` with `join`.
+    JoinedVideoRoom(Box<JoinAnswer>),
+    /// Of `video` with `leave`.
+    LeftVideoRoom(LeftVideoRoom),
+    /// Of `signal`.
+    Signalled(SignalAnswer),
+}
+
+/// What commands work with.
+pub struct Uses<'a> {
+    /// The shard of this thread.
+    pub local: &'a LocalShard,
+    /// Video rooms.
+    pub video: &'a VideoRooms,
 }
 
 /// Carries out a command of the session with this token. `identify` says whose token the command
@@ -47,12 +64,13 @@ pub enum CommandAnswer {
 /// [`Refusal::NoSession`] if there is none on this node, or it is somebody else's; else what the
 /// command itself refuses.
 pub async fn run(
-    local: &LocalShard,
-    principal: &Principal,
+    uses: Uses<'_>,
+    guest: &Guest<'_>,
     identify: impl Fn(&str) -> Result<Principal, Refusal>,
     token: SessionToken,
     command: Command,
 ) -> Result<CommandAnswer, Refusal> {
+    let (Uses { local, video }, principal) = (uses, guest.principal);
     let hub = local.hub();
     let shard = hub.directory.find(&token).ok_or(Refusal::NoSession)?;
     if let Command::Auth(command) = command {
@@ -89,6 +107,15 @@ pub async fn run(
         Command::Presence(command) => {
             channels::presence(hub, principal, &command.channel).await.map(CommandAnswer::Presence)
         }
+        Command::Video(VideoCommand::Join(request)) => {
+            let joined = video.join_from(guest, &session.token, *request).await;
+            joined.map(Box::new).map(CommandAnswer::JoinedVideoRoom)
+        }
+        Command::Video(VideoCommand::Leave(request)) => {
+            let left = video.leave_from(&session.token, request).await;
+            left.map(|()| CommandAnswer::LeftVideoRoom(LeftVideoRoom {}))
+        }
+        Command::Signal(request) => video.signal_from(&session.token, request).await.map(CommandAnswer::Signalled),
         Command::Ping(_) | Command::Auth(_) => session.ping().await.map(CommandAnswer::Pong),
     }
 }

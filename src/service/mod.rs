@@ -24,16 +24,19 @@ pub mod stats;
 pub mod streams;
 pub mod tickets;
 pub mod users;
+pub mod video;
 pub mod webhooks;
 mod write_behind;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use santral_core::call_quality::ReportError;
 use santral_core::grants::PatternError;
 use santral_core::limits;
 use santral_core::names::{ConnectionId, NameError};
 use santral_core::position::{Epoch, Position};
+use santral_core::rooms::RoomRefusal;
 
 use crate::auth::AuthError;
 use crate::auth::account_name::AccountNameError;
@@ -53,7 +56,7 @@ pub struct Peer {
 }
 
 /// Why something was not done. Each is the caller's to mend, or passes.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// A channel name or prefix.
     #[error("channel {0:?} {1}")]
@@ -200,6 +203,27 @@ pub enum Refusal {
     /// Too many attempts; when the next one may be made.
     #[error("too many attempts; the next one may be made in {} s", .0.as_secs() + 1)]
     Throttled(Duration),
+    /// The id of a video room.
+    #[error("the room id {0:?} {1}")]
+    RoomId(String, NameError),
+    /// A video room does not do it.
+    #[error(transparent)]
+    Room(#[from] RoomRefusal),
+    /// Signals over a bound.
+    #[error("{0}")]
+    SignalTooLarge(&'static str),
+    /// A report on a call.
+    #[error("the report cannot be: {0}")]
+    CallReport(ReportError),
+    /// A video room for somebody else as its host.
+    #[error("`hostId` is somebody else")]
+    HostMismatch,
+    /// A connection is named by somebody who has no name.
+    #[error("a connection id is no proof of who has no name")]
+    SessionRequired,
+    /// What was to be changed is no longer as it was.
+    #[error("it was changed meanwhile; nothing was done")]
+    PreconditionFailed,
     /// A filter of the event log.
     #[error("{0}")]
     EventFilter(String),
@@ -241,6 +265,10 @@ impl Refusal {
             | Self::Field(_)
             | Self::AccountName(_)
             | Self::Pattern(_)
+            | Self::RoomId(..)
+            | Self::SignalTooLarge(_)
+            | Self::CallReport(_)
+            | Self::PreconditionFailed
             | Self::Password(PasswordError::Weak(_))
             | Self::NoUser
             | Self::NoApiKey
@@ -253,7 +281,10 @@ impl Refusal {
             | Self::RegistrationClosed
             | Self::NoLogin
             | Self::TransportDisabled(_)
+            | Self::HostMismatch
+            | Self::SessionRequired
             | Self::SetupClosed => RefusalClass::Denied,
+            Self::Room(refusal) => class_of_room(refusal),
             Self::Throttled(_) => RefusalClass::Limited,
             Self::Password(PasswordError::Busy) => RefusalClass::Unavailable,
             Self::Password(PasswordError::Failed) => RefusalClass::Failed,
@@ -261,6 +292,38 @@ impl Refusal {
             Self::Store(_) | Self::Database(_) | Self::Draining | Self::Full(Full::Total) => RefusalClass::Unavailable,
             Self::Stopped => RefusalClass::Failed,
         }
+    }
+}
+
+fn class_of_room(refusal: &RoomRefusal) -> RefusalClass {
+    match refusal {
+        RoomRefusal::NoRoom
+        | RoomRefusal::Closed(_)
+        | RoomRefusal::Exists
+        | RoomRefusal::ExceedsMesh { .. }
+        | RoomRefusal::BelowCurrent { .. }
+        | RoomRefusal::NotOpenYet(_)
+        | RoomRefusal::NoEventStream
+        | RoomRefusal::AlreadyIn
+        | RoomRefusal::Superseded
+        | RoomRefusal::NoParticipant
+        | RoomRefusal::NoTarget
+        | RoomRefusal::CannotBroadcast
+        | RoomRefusal::SeqGap { .. } => RefusalClass::Invalid,
+        RoomRefusal::Banned
+        | RoomRefusal::BadPassword
+        | RoomRefusal::InvitationUsed
+        | RoomRefusal::BadToken
+        | RoomRefusal::Left(_)
+        | RoomRefusal::WrongRoom
+        | RoomRefusal::InLobby
+        | RoomRefusal::NotAllowed(_)
+        | RoomRefusal::FromMismatch => RefusalClass::Denied,
+        RoomRefusal::TooManyRooms(_)
+        | RoomRefusal::Full { .. }
+        | RoomRefusal::LobbyFull
+        | RoomRefusal::TargetFull
+        | RoomRefusal::TooFast(_) => RefusalClass::Limited,
     }
 }
 

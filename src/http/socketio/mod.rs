@@ -30,11 +30,12 @@ use crate::hub::Hub;
 use crate::hub::engineio::{Opening, Sid};
 use crate::hub::shard_thread::LocalShard;
 use crate::service::socketio::admin::Admin;
+use crate::service::video::VideoRooms;
 use crate::service::streams;
 use admin::Desk;
 pub(super) use admission::explain;
 use admission::{Query, Refused, Wanted};
-use uplink::Uplink;
+use uplink::{Uplink, Uses};
 
 /// Where clients ask; some leave the last slash out.
 pub const PATHS: [&str; 2] = ["/socket.io/", "/socket.io"];
@@ -45,6 +46,7 @@ struct Engine {
     gate: web::Data<Gate>,
     edge: web::Data<Edge>,
     admin_ui: web::Data<Admin>,
+    video: web::Data<VideoRooms>,
 }
 
 /// Every request of Engine.IO.
@@ -55,8 +57,9 @@ pub async fn any(
     gate: web::Data<Gate>,
     edge: web::Data<Edge>,
     admin_ui: web::Data<Admin>,
+    video: web::Data<VideoRooms>,
 ) -> HttpResponse {
-    let engine = Engine { shard, gate, edge, admin_ui };
+    let engine = Engine { shard, gate, edge, admin_ui, video };
     let mut response = match engine.serve(&request, payload).await {
         Ok(response) => response,
         Err(refused) => {
@@ -141,7 +144,8 @@ impl Engine {
             upgrade_timeout: config.socketio_upgrade_timeout,
         };
         let desk = Desk::new(Arc::clone(&self.admin_ui), client::caller(request));
-        let uplink = Uplink::new(Arc::clone(&self.gate), Arc::clone(&self.edge), desk, peer, principal);
+        let uses = Uses { gate: Arc::clone(&self.gate), edge: Arc::clone(&self.edge), video: Arc::clone(&self.video) };
+        let uplink = Uplink::new(uses, desk, peer, principal);
         let join_by = self.shard.hub().now() + config.socketio_connect_timeout;
         Ok(Opening { uplink: Rc::new(uplink), slot, timing, join_by, rules })
     }

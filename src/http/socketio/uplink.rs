@@ -21,12 +21,14 @@ use crate::hub::engineio::{Joined, NotJoined, SocketEvent, SocketUplink};
 use crate::hub::shard_thread::LocalShard;
 use crate::service::socketio::admin::Admin;
 use crate::service::socketio::{self, Answer, Auth, Order, Pid, Socket};
+use crate::service::video::{Guest, VideoRooms};
 use crate::service::{Peer, Refusal};
 
 /// See the module.
 pub(super) struct Uplink {
     gate: Arc<Gate>,
     edge: Arc<Edge>,
+    video: Arc<VideoRooms>,
     desk: Desk,
     peer: Peer,
     /// Who opened the connection, for sockets that bring no token of their own.
@@ -35,9 +37,17 @@ pub(super) struct Uplink {
     sockets: RefCell<Vec<Socket>>,
 }
 
+/// What every uplink works with.
+pub(super) struct Uses {
+    pub(super) gate: Arc<Gate>,
+    pub(super) edge: Arc<Edge>,
+    pub(super) video: Arc<VideoRooms>,
+}
+
 impl Uplink {
-    pub(super) fn new(gate: Arc<Gate>, edge: Arc<Edge>, desk: Desk, peer: Peer, opener: Principal) -> Self {
-        Self { gate, edge, desk, peer, opener: Arc::new(opener), sockets: RefCell::default() }
+    pub(super) fn new(uses: Uses, desk: Desk, peer: Peer, opener: Principal) -> Self {
+        let Uses { gate, edge, video } = uses;
+        Self { gate, edge, video, desk, peer, opener: Arc::new(opener), sockets: RefCell::default() }
     }
 
     async fn let_join(&self, local: &LocalShard, name: &wire::Namespace, auth: Auth) -> Result<Joined, NotJoined> {
@@ -78,6 +88,16 @@ impl Uplink {
         let Some(socket) = socket else { return Answer::refused(&Refusal::NoSession) };
         if let Err(limited) = rate_limit::charge(&self.edge, self.peer.address, &socket.principal) {
             return Answer::failed("rate_limited", &ApiError::from(limited).to_string());
+        }
+        let guest = Guest { principal: &socket.principal, address: self.peer.address, token: None };
+        if let Some(done) =
+            socketio::carry_out_in_room(local, &self.video, &socket, &guest, &event.name, &event.args).await
+        {
+            return done.unwrap_or_else(|refusal| {
+                // Whoever takes part in a call has to tell one refusal from another.
+                let error = ApiError::from(refusal);
+                Answer::failed(&error.code().name(), &error.to_string())
+            });
         }
         let identify = |token: &str| self.identify(token);
         socketio::carry_out(local, &socket, identify, &event.name, event.args).await

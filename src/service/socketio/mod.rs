@@ -10,6 +10,7 @@ mod auth;
 mod commands;
 mod open;
 mod pid;
+mod rooms;
 
 pub use answer::Answer;
 pub use ask::ask;
@@ -17,6 +18,7 @@ pub use auth::Auth;
 pub use commands::{Command, carry_out};
 pub use open::{Order, open};
 pub use pid::Pid;
+pub use rooms::carry_out_in_room;
 
 use std::sync::Arc;
 

@@ -31,7 +31,8 @@ pub(super) fn name(text: &str) -> Result<Arc<str>, Refusal> {
 
 /// What would end a line, or turn the text around it.
 fn is_control(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The id of a room that is to be made.

@@ -46,7 +46,8 @@ impl VideoRooms {
         let now = Hub::wall_clock();
         // In the form of a JWT a moment is a whole second.
         let ends = now.0.div_euclid(MICROS) + i64::from(seconds);
-        let join_token = self.accounts.authenticator.issue_invitation(&claims, Duration::from_secs(seconds.into()), now);
+        let join_token =
+            self.accounts.authenticator.issue_invitation(&claims, Duration::from_secs(seconds.into()), now);
         Ok(CreatedInvitation { join_token, expires_at: Timestamp(ends * MICROS).to_rfc3339() })
     }
 }

@@ -60,7 +60,7 @@ impl VideoRooms {
         let (door, mut join) = self.ask(move |rooms, clock| Ok((rooms.door(clock, &join)?, join))).await?;
         join.password_of = self.look_at_password(guest, &id, door, request.password).await?;
         let (joined, _) = self.ask(move |rooms, clock| rooms.join(clock, join)).await?;
-        self.switchboard.saved().await;
+        self.journal.saved().await;
         Ok(self.answer(joined, token))
     }
 
@@ -155,12 +155,8 @@ impl VideoRooms {
         if participant.state == ParticipantState::Lobby {
             return JoinAnswer { status: JoinStatus::Lobby, participant, token, inside: None };
         }
-        let ice = ice::servers(
-            &self.hub.config.load(),
-            &participant.participant_id,
-            room.relay_only,
-            Hub::wall_clock(),
-        );
+        let ice =
+            ice::servers(&self.hub.config.load(), &participant.participant_id, room.relay_only, Hub::wall_clock());
         let inside = Inside {
             already,
             resync,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use chrono::DateTime;
 
+use santral_core::entry::Timestamp;
 use santral_core::limits::{ROOM_PAGE_DEFAULT, ROOM_PAGE_MAX};
 use santral_core::rooms::RoomId;
 use santral_schema::access::Role;
@@ -59,14 +61,12 @@ impl VideoRooms {
     async fn open_rooms(&self, guest: &Guest<'_>) -> Result<Vec<Room>, Refusal> {
         let (stranger, visitor) = (guest.visitor_with(false), guest.visitor_with(true));
         let grants = Arc::clone(&guest.principal.grants);
-        let may_enter = move |room: &Room| {
-            RoomId::parse(&room.room_id).is_ok_and(|id| grants.rooms.allow(&id.as_granted()))
-        };
+        let may_enter =
+            move |room: &Room| RoomId::parse(&room.room_id).is_ok_and(|id| grants.rooms.allow(&id.as_granted()));
         self.ask(move |rooms, _| {
             let mut found: Vec<Room> = rooms.visible_to(&stranger).collect();
-            let others = rooms.visible_to(&visitor).filter(|room| {
-                room.visibility == Visibility::Public && may_enter(room)
-            });
+            let others =
+                rooms.visible_to(&visitor).filter(|room| room.visibility == Visibility::Public && may_enter(room));
             let others: Vec<Room> =
                 others.filter(|room| !found.iter().any(|one| one.room_id == room.room_id)).collect();
             found.extend(others);
@@ -75,7 +75,7 @@ impl VideoRooms {
         .await
     }
 
-    /// Those that somebody has made or was host of; all of them for the operator.
+    /// Those that somebody has made; all of them for the operator.
     async fn closed_rooms(
         &self,
         guest: &Guest<'_>,
@@ -89,9 +89,10 @@ impl VideoRooms {
             return Ok(Vec::new());
         }
         let query = ClosedRooms {
-            of: (!is_operator).then(|| (Arc::clone(&principal.name), principal.user.clone())),
+            owner: (!is_operator).then(|| principal.name.to_string()),
             text: text.map(str::to_owned),
-            before: before.map(|place| (place.created_at.clone(), place.room.clone())),
+            // The list shows milliseconds; whatever stands there already is left out when both lists are one.
+            behind: before.map(|place| (Timestamp(place.created_at.0 + 999), place.room.clone())),
             limit: limit + 1,
         };
         let store = Arc::clone(&self.store);
@@ -102,14 +103,15 @@ impl VideoRooms {
 /// Where a room stands in the list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    /// RFC 3339 in UTC with milliseconds, so that texts sort as times do.
-    created_at: String,
+    created_at: Timestamp,
     room: String,
 }
 
 impl Place {
     fn of(room: &Room) -> Self {
-        Self { created_at: room.created_at.clone(), room: room.room_id.clone() }
+        // The time is our own text, so it is one.
+        let created_at = DateTime::parse_from_rfc3339(&room.created_at).map_or(0, |at| at.timestamp_micros());
+        Self { created_at: Timestamp(created_at), room: room.room_id.clone() }
     }
 
     fn parse(cursor: &str) -> Result<Self, Refusal> {
@@ -117,9 +119,8 @@ impl Place {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
         let text = String::from_utf8(bytes).map_err(|_| wrong())?;
         let (created_at, room) = text.split_once(' ').ok_or_else(wrong)?;
-        chrono::DateTime::parse_from_rfc3339(created_at).map_err(|_| wrong())?;
         RoomId::parse(room).map_err(|_| wrong())?;
-        Ok(Self { created_at: created_at.to_owned(), room: room.to_owned() })
+        Ok(Self { created_at: Timestamp(created_at.parse().map_err(|_| wrong())?), room: room.to_owned() })
     }
 
     /// Whether the room comes behind this place, the newest being first.
@@ -130,7 +131,8 @@ impl Place {
 
 impl std::fmt::Display for Place {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&BASE64_URL_SAFE_NO_PAD.encode(format!("{} {}", self.created_at, self.room)))
+        let text = format!("{} {}", self.created_at.0, self.room);
+        formatter.write_str(&BASE64_URL_SAFE_NO_PAD.encode(text))
     }
 }
 
@@ -140,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back_as_it_went() {
-        let place = Place { created_at: "2026-01-01T00:00:00.000Z".to_owned(), room: "a.b".to_owned() };
+        let place = Place { created_at: Timestamp(1_764_105_600_123_000), room: "a.b".to_owned() };
         assert_eq!(Place::parse(&place.to_string()), Ok(place));
         for bad in ["", "%", "YWJj", "YSBi"] {
             assert!(matches!(Place::parse(bad), Err(Refusal::Cursor(_))), "{bad}");

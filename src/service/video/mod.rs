@@ -24,6 +24,7 @@ mod tokens;
 
 pub use listing::RoomQuery;
 pub use rooms::{Made, Seen};
+pub use signals::checked as checked_signals;
 pub use tokens::RoomToken;
 
 use std::num::NonZeroU32;
@@ -36,11 +37,11 @@ use santral_schema::access::Role;
 use super::Refusal;
 use super::accounts::Accounts;
 use super::openness::Openness;
+use super::room_journal::RoomJournal;
 use crate::auth::Principal;
 use crate::auth::throttle::LoginThrottle;
 use crate::hub::Hub;
 use crate::hub::admission::ClientAddress;
-use crate::hub::switchboard::Switchboard;
 use crate::ports::video::VideoStore;
 use creations::Creations;
 
@@ -84,7 +85,7 @@ impl Guest<'_> {
 /// The use cases of video rooms.
 pub struct VideoRooms {
     hub: Arc<Hub>,
-    switchboard: Arc<Switchboard>,
+    journal: Arc<RoomJournal>,
     store: Arc<dyn VideoStore>,
     accounts: Arc<Accounts>,
     openness: Arc<Openness>,
@@ -98,14 +99,14 @@ impl VideoRooms {
     #[must_use]
     pub fn new(
         hub: Arc<Hub>,
-        switchboard: Arc<Switchboard>,
+        journal: Arc<RoomJournal>,
         store: Arc<dyn VideoStore>,
         accounts: Arc<Accounts>,
         openness: Arc<Openness>,
     ) -> Self {
         let tries = LoginThrottle::default();
         tries.set_attempts(NonZeroU32::new(ROOM_PASSWORD_TRIES_PER_MINUTE).unwrap_or(NonZeroU32::MIN));
-        Self { hub, switchboard, store, accounts, openness, creations: Creations::default(), tries }
+        Self { hub, journal, store, accounts, openness, creations: Creations::default(), tries }
     }
 
     /// Asks something of the rooms.
@@ -113,7 +114,7 @@ impl VideoRooms {
         &self,
         work: impl FnOnce(&mut Rooms, Clock) -> Result<T, RoomRefusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        Ok(self.switchboard.call(work).await.ok_or(Refusal::Stopped)??)
+        Ok(self.hub.switchboard.call(work).await.ok_or(Refusal::Stopped)??)
     }
 }
 

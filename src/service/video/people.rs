@@ -24,7 +24,7 @@ impl VideoRooms {
         let Some(RoomToken::Participant(token)) = shown else { return Err(RoomRefusal::BadToken.into()) };
         let id = known(room)?;
         self.ask(move |rooms, clock| rooms.leave(clock, &id, &token, reason)).await?;
-        self.switchboard.saved().await;
+        self.journal.saved().await;
         Ok(())
     }
 
@@ -44,7 +44,7 @@ impl VideoRooms {
             Err(_) => Ok(()),
         })
         .await?;
-        self.switchboard.saved().await;
+        self.journal.saved().await;
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl VideoRooms {
         let id = known(room)?;
         let (actor, person) = (guest.actor(&id), person_of(person)?);
         self.ask(move |rooms, clock| rooms.kick(clock, &id, &actor, &person, ban)).await?;
-        self.switchboard.saved().await;
+        self.journal.saved().await;
         Ok(())
     }
 
@@ -99,7 +99,7 @@ impl VideoRooms {
         let actor = guest.actor(&id);
         let (admit, deny) = (waiting_of(decision.admit)?, waiting_of(decision.deny)?);
         let decided = self.ask(move |rooms, clock| rooms.decide(clock, &id, &actor, &admit, &deny)).await?;
-        self.switchboard.saved().await;
+        self.journal.saved().await;
         let Decided { admitted, denied, full } = decided;
         let texts = |ids: Vec<ParticipantId>| ids.iter().map(ToString::to_string).collect();
         Ok(LobbyDecided { admitted: texts(admitted), denied: texts(denied), full: texts(full) })

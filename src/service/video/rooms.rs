@@ -7,7 +7,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use santral_core::limits::{
-    HOST_ID_BYTES_MAX, ROOM_DEPARTURE_TIMEOUT, ROOM_EMPTY_TIMEOUT, ROOM_GRACE, ROOM_SEATS_DEFAULT, ROOM_SEATS_EASY,
+    HOST_ID_BYTES_MAX, ROOM_DEPARTURE_TIMEOUT, ROOM_EMPTY_TIMEOUT, ROOM_GRACE, ROOM_PAGE_MAX, ROOM_SEATS_DEFAULT,
+    ROOM_SEATS_EASY,
 };
 use santral_core::rooms::{
     Actor, Created, MoreSettings, NewRoom as CoreRoom, RoomId, RoomRefusal, RoomSettings, Rooms, SettingsChange,
@@ -17,6 +18,7 @@ use santral_schema::video::{CreatedRoom, NewRoom, Room, RoomChange, RoomDetail};
 
 use super::{Guest, VideoRooms, form, known, tokens};
 use crate::hub::Hub;
+use crate::ports::video::ClosedRooms;
 use crate::service::{Refusal, blocking, ice};
 
 /// Characters of a room's epoch: it tells one life of a room from another, and is no secret.
@@ -66,7 +68,7 @@ impl VideoRooms {
             first_ordinal,
         };
         let (created, version) = self.make(wanted, password).await?;
-        self.switchboard.saved().await;
+        self.journal.saved().await;
         let Created { room, already } = created;
         let join_url = format!("/call#room={}", room.room_id);
         let answer = CreatedRoom { room, host_token: (!already).then_some(host_token), join_url, warnings };
@@ -194,7 +196,7 @@ impl VideoRooms {
             Ok(Some((room, version_of(rooms, &id))))
         });
         let changed = changed.await?.ok_or(Refusal::PreconditionFailed)?;
-        self.switchboard.saved().await;
+        self.journal.saved().await;
         Ok(changed)
     }
 
@@ -216,7 +218,7 @@ impl VideoRooms {
             Err(Refusal::Room(RoomRefusal::NoRoom)) if self.was_closed_by(&id, &actor).await? => Ok(()),
             Err(refusal) => Err(refusal),
             Ok(()) => {
-                self.switchboard.saved().await;
+                self.journal.saved().await;
                 Ok(())
             }
         }
@@ -224,17 +226,19 @@ impl VideoRooms {
 
     /// Whether there was a room of this id which this actor could have closed.
     async fn was_closed_by(&self, id: &RoomId, actor: &Actor) -> Result<bool, Refusal> {
-        let (store, id) = (Arc::clone(&self.store), id.clone());
-        let Some(closed) = blocking(move || store.closed_room(&id)).await? else { return Ok(false) };
-        Ok(match actor {
-            Actor::Participant(_) => false,
-            Actor::Host(token) => closed.host_token == Some(*token),
-            Actor::Visitor(visitor) => {
-                let is_owner = !visitor.principal.is_empty() && visitor.principal == closed.owner;
-                let is_host = visitor.user.is_some() && visitor.user == closed.settings.host_id;
-                visitor.is_admin || is_owner || is_host
-            }
-        })
+        let Actor::Visitor(visitor) = actor else { return Ok(false) };
+        if visitor.principal.is_empty() && !visitor.is_admin {
+            return Ok(false);
+        }
+        let query = ClosedRooms {
+            owner: (!visitor.is_admin).then(|| visitor.principal.to_string()),
+            text: Some(id.to_string()),
+            behind: None,
+            limit: ROOM_PAGE_MAX,
+        };
+        let (store, id) = (Arc::clone(&self.store), id.to_string());
+        let closed = blocking(move || store.closed_rooms(&query)).await?;
+        Ok(closed.iter().any(|room| room.room_id == id))
     }
 }
 

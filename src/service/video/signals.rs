@@ -49,12 +49,8 @@ impl VideoRooms {
 /// [`Refusal`] for the first that is wrong.
 pub fn checked(request: SignalRequest) -> Result<(String, Vec<CoreSignal>), Refusal> {
     let SignalRequest { room_id, signals, seq, to, kind, negotiation_id, from, data } = request;
-    let is_flat = seq.is_some()
-        || to.is_some()
-        || kind.is_some()
-        || negotiation_id.is_some()
-        || from.is_some()
-        || data.is_some();
+    let is_flat =
+        seq.is_some() || to.is_some() || kind.is_some() || negotiation_id.is_some() || from.is_some() || data.is_some();
     let signals = match (signals, to, kind) {
         (Some(_), _, _) if is_flat => {
             return Err(Refusal::Field("send `signals`, or the fields of one signal, not both"));
