@@ -162,7 +162,7 @@ mod tests {
 
     fn authenticator(secret: &str) -> Authenticator {
         let folder = std::env::temp_dir();
-        let key = TokenKey::open(Some(&Secret::from(secret.to_owned())), &folder).expect("a good secret");
+        let key = TokenKey::open(Some(&Secret::new(secret.to_owned())), &folder).expect("a good secret");
         let none = std::sync::Arc::default();
         Authenticator::new(Tokens::new(&key), None, RoleGrants { anonymous: Arc::clone(&none), user: none })
     }

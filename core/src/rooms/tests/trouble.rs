@@ -42,7 +42,15 @@ fn what_waits_behind_a_refused_signal_is_passed_on() {
 fn a_line_that_is_up_again_is_not_taken_for_a_silent_one() {
     let mut stage = Stage::new(|settings| settings.more.grace = Duration::from_secs(120));
     let (_, token) = stage.join("a").expect("in");
-    stage.rooms.note_quality(stage.clock(), &room(), &token, None, false).expect("noted");
+    stage
+        .rooms
+        .note_quality(
+            stage.clock(),
+            &room(),
+            &token,
+            &crate::call_quality::Report::parse(&[]).expect("a report of nobody"),
+        )
+        .expect("noted");
     stage.rooms.link_down(stage.clock(), &place("a").session, place("a").connection, DisconnectReason::Unreachable);
     stage.pass(Duration::from_secs(61));
     stage.rooms.link_up(&place("a"));
