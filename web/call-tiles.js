@@ -75,7 +75,7 @@ class Tile {
 /** What there is to know of a participant beside the name. */
 function badgesOf({ isHost, role, media, mutedByHost, handRaised, quality }) {
   const words = [];
-  if (handRaised) words.push("✋ hand up");
+  if (handRaised) words.push("hand up");
   if (isHost) words.push("host");
   if (role !== "participant") words.push(role);
   if (mutedByHost?.audio) words.push("muted by host");

@@ -152,10 +152,12 @@ async function enter({ room, isNew }) {
   own = { audio: null, video: null, screen: null, ...(await openDevices({ audio: byId("with-audio").checked, video: byId("with-video").checked })) };
   const parameters = new URLSearchParams(location.hash.slice(1));
   const password = (isNew ? byId("new-password") : byId("password")).value || undefined;
+  const transport = parameters.get("transport") ?? "sse";
+  // Which the server has if its operator gave it one.
+  const io = transport === "socketio" ? (await import("./socket.io/socket.io.esm.min.js")).io : undefined;
   call = new Call({
-    room, name, password, base: document.baseURI, ...secrets[room],
+    room, name, password, transport, io, base: document.baseURI, ...secrets[room],
     joinToken: parameters.get("joinToken") ?? undefined,
-    transport: parameters.get("transport") ?? "sse",
     headers: () => account.headers(),
     ticket: async () => (account.isSignedIn ? account.ticket() : null),
   });

@@ -157,6 +157,11 @@ export class Call extends EventTarget {
     return Object.fromEntries(Object.entries(this.#tracks).map(([kind, track]) => [kind, isOn(track)]));
   }
 
+  /** Makes a new connection to a participant, in place of one that does not do what it should. */
+  renew(participantId) {
+    this.#peers.get(participantId)?.begin();
+  }
+
   raiseHand(handRaised) {
     return this.update(this.me.participantId, { handRaised });
   }
