@@ -322,7 +322,8 @@ fn elements(page: &Page) -> Value {
     )
 }
 
-const UNLABELLED_SCRIPT: &str = "return [...document.querySelectorAll('input, textarea')]
+/// Fields without a label.
+pub(crate) const UNLABELLED_SCRIPT: &str = "return [...document.querySelectorAll('input, textarea')]
     .filter((field) => field.labels.length === 0).map((field) => field.id);";
 
 /// Texts that are script in one context or another: element, attribute, URL, string, template, comment.

@@ -27,6 +27,11 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts a browser; `None`, said loudly, when Chromium or its driver is not installed.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts a browser with further flags.
+    pub(crate) fn start_with(flags: &[&str]) -> Option<Self> {
         let (chromium, chromedriver) = (require_tool("chromium")?, require_tool("chromedriver")?);
         let folder = TempDir::with_prefix("santral-browser-").expect("a temporary directory can be made");
         let command = ServerCommand::new(chromedriver).arg("--port=0").env("TMPDIR", folder.path());
@@ -39,7 +44,7 @@ impl Browser {
             .expect("the driver says where it listens");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime needs an epoll descriptor only");
-        let mut arguments: Vec<String> = CHROMIUM_FLAGS.map(str::to_owned).to_vec();
+        let mut arguments: Vec<String> = CHROMIUM_FLAGS.iter().chain(flags).map(|&flag| flag.to_owned()).collect();
         arguments.push(format!("--user-data-dir={}", folder.path().join("profile").display()));
         let capabilities = json!({
             "browserName": "chrome",
@@ -99,6 +104,14 @@ impl Browser {
     /// Whether a dialog (`alert` and its kin) is open.
     pub(crate) fn has_dialog(&self) -> bool {
         self.wait(self.client().get_alert_text()).is_ok()
+    }
+
+    /// What the page's policy has refused since it was opened (W3C Reporting API, buffered reports).
+    pub(crate) fn policy_violations(&self) -> Vec<Value> {
+        let script = "const observer = new ReportingObserver(() => {}, { types: ['csp-violation'], buffered: true });
+                      observer.observe();
+                      return observer.takeRecords().map((report) => report.body.toJSON());";
+        self.run(script, &[]).as_array().cloned().unwrap_or_default()
     }
 
     /// Asks again until there is an answer.

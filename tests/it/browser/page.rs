@@ -94,12 +94,9 @@ impl Page {
             .wait_for("a new connection", PATIENCE, || (self.browser.text("#connection") != before).then_some(()));
     }
 
-    /// What the page's policy has refused since it was opened (W3C Reporting API, buffered reports).
+    /// See [`Browser::policy_violations`].
     pub(crate) fn policy_violations(&self) -> Vec<Value> {
-        let script = "const observer = new ReportingObserver(() => {}, { types: ['csp-violation'], buffered: true });
-                      observer.observe();
-                      return observer.takeRecords().map((report) => report.body.toJSON());";
-        self.browser.run(script, &[]).as_array().cloned().unwrap_or_default()
+        self.browser.policy_violations()
     }
 }
 

@@ -1,0 +1,264 @@
+//! The page of calls in headless Chromium: real media from browser to browser, signals through the real server.
+//!
+//! Without Chromium and its driver these tests are skipped, loudly, and fail in CI.
+
+use santral_testkit::fault_proxy::{Cut, Direction, Fault, FaultProxy};
+use serde_json::{Value, json};
+
+use crate::browser::UNLABELLED_SCRIPT;
+use crate::support::Santral;
+use caller::Caller;
+
+mod caller;
+mod interop;
+mod transports;
+
+#[test]
+fn two_people_open_the_page_and_see_each_other() {
+    let santral = Santral::start();
+    let Some(ada) = Caller::host(santral.address, "meeting-123", "Ada") else { return };
+    let Some(bob) = Caller::join(santral.address, "meeting-123", "<img src=x onerror=window.pwned=1>") else { return };
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    assert_eq!(ada.names(), ["Ada (you)", "<img src=x onerror=window.pwned=1>"]);
+    assert_eq!(ada.pair(&ada.others()[0]), "host/udp→host/udp");
+    for caller in [&ada, &bob] {
+        assert_eq!(caller.browser.run("return window.pwned ?? null", &[]), Value::Null);
+        assert_eq!(caller.browser.policy_violations(), Vec::<Value>::new());
+        assert_eq!(caller.browser.run(UNLABELLED_SCRIPT, &[]), json!([]));
+    }
+    bob.browser.click("#leave");
+    ada.wait_for_tiles(1);
+    assert_eq!(bob.state(), "idle");
+}
+
+#[test]
+fn three_people_see_each_other() {
+    let santral = Santral::start();
+    let Some(ada) = Caller::host(santral.address, "three", "Ada") else { return };
+    let Some(bob) = Caller::join(santral.address, "three", "Bob") else { return };
+    let Some(cem) = Caller::join(santral.address, "three", "Cem") else { return };
+    for caller in [&ada, &bob, &cem] {
+        caller.wait_for_media(2);
+    }
+}
+
+/// Both offers are made before either is delivered; the one of the lower ordinal counts.
+#[test]
+fn when_both_offer_at_once_the_polite_one_gives_way() {
+    let santral = Santral::start();
+    let lines = [(); 2].map(|()| FaultProxy::start(santral.address).expect("loopback has a free port"));
+    let Some(ada) = Caller::host(lines[0].address(), "glare", "Ada") else { return };
+    let Some(bob) = Caller::join(lines[1].address(), "glare", "Bob") else { return };
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    for line in &lines {
+        line.set_fault(Fault::Stall(Direction::ToServer));
+    }
+    for caller in [&ada, &bob] {
+        caller.count_connections();
+        caller.renew(&caller.others()[0]);
+        caller.browser.wait_for("an offer", crate::support::PATIENCE, || (caller.connections_made() == 1).then_some(()));
+    }
+    for line in &lines {
+        line.heal();
+    }
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    assert_eq!((ada.connections_made(), bob.connections_made()), (1, 2));
+}
+
+/// The answer is lost with the line; it comes again with the stream, and the offer that is sent again counts once.
+#[test]
+fn a_line_that_is_cut_in_the_midst_of_a_negotiation_loses_nothing() {
+    let santral = Santral::start();
+    let line = FaultProxy::start(santral.address).expect("loopback has a free port");
+    let Some(ada) = Caller::host(santral.address, "cut", "Ada") else { return };
+    let Some(bob) = Caller::join(line.address(), "cut", "Bob") else { return };
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    ada.count_connections();
+    bob.count_connections();
+    line.set_fault(Fault::Stall(Direction::ToClient));
+    bob.renew(&bob.others()[0]);
+    ada.browser.wait_for("the offer", crate::support::PATIENCE, || (ada.connections_made() == 1).then_some(()));
+    line.cut_open(Cut::Reset);
+    line.heal();
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    assert_eq!((ada.connections_made(), bob.connections_made()), (1, 1), "nothing had to begin anew");
+    bob.wait_for_state("joined");
+}
+
+#[test]
+fn a_reload_keeps_the_seat() {
+    let santral = Santral::start();
+    let Some(ada) = Caller::host(santral.address, "reload", "Ada") else { return };
+    let Some(bob) = Caller::join(santral.address, "reload", "Bob") else { return };
+    ada.wait_for_media(1);
+    let before = bob.me();
+    ada.browser.run("for (const tile of document.querySelectorAll('.tile')) tile.isOld = true;", &[]);
+    bob.reload();
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    let after = bob.me();
+    for field in ["participantId", "ordinal", "joinedAt", "displayName"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    let old = "return [...document.querySelectorAll('.tile')].map((tile) => tile.isOld === true)";
+    assert_eq!(ada.browser.run(old, &[]), json!([true, true]), "his tile has never gone");
+    // The host comes back as the host.
+    ada.reload();
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    assert_eq!(ada.me()["isHost"], true);
+}
+
+/// Both offer before either knows that the other has begun anew.
+#[test]
+fn a_reload_of_everybody_at_once_ends_in_the_same_call() {
+    let santral = Santral::start();
+    let Some(ada) = Caller::host(santral.address, "reloads", "Ada") else { return };
+    let Some(bob) = Caller::join(santral.address, "reloads", "Bob") else { return };
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    for caller in [&ada, &bob] {
+        caller.browser.run("location.reload()", &[]);
+    }
+    for caller in [&ada, &bob] {
+        caller.wait_for_state("joined");
+        caller.wait_for_media(1);
+    }
+}
+
+#[test]
+fn a_call_outlives_kill_9_of_its_server() {
+    let mut santral = Santral::start();
+    let Some(ada) = Caller::host(santral.address, "restart", "Ada") else { return };
+    let Some(bob) = Caller::join(santral.address, "restart", "Bob") else { return };
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    let before = [ada.others(), bob.others()];
+    ada.count_connections();
+    bob.count_connections();
+    santral.server.kill9().expect("the server can be killed");
+    ada.wait_for_state("reconnecting");
+    bob.wait_for_state("reconnecting");
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    santral.start_again();
+    for caller in [&ada, &bob] {
+        caller.wait_for_state("joined");
+        caller.wait_for_media(1);
+    }
+    assert_eq!([ada.others(), bob.others()], before, "nobody is thrown out");
+    assert_eq!((ada.connections_made(), bob.connections_made()), (0, 0), "media has gone on");
+    // And it is a call as before: somebody new comes in, and a hand is seen.
+    let Some(cem) = Caller::join(santral.address, "restart", "Cem") else { return };
+    for caller in [&ada, &bob, &cem] {
+        caller.wait_for_media(2);
+    }
+    bob.browser.click("#hand");
+    ada.wait_for_text("#tiles", "hand up");
+}
+
+#[test]
+fn who_is_kicked_is_out_at_once_and_stays_out() {
+    let santral = Santral::start();
+    let Some(ada) = Caller::host(santral.address, "kick", "Ada") else { return };
+    let Some(bob) = Caller::join(santral.address, "kick", "Bob") else { return };
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    ada.browser.click("[aria-label='Remove Bob']");
+    bob.wait_for_text("#notice", "You were removed from the call.");
+    ada.wait_for_tiles(1);
+    assert_eq!(bob.state(), "idle");
+    assert_eq!(ada.with_call("call.stats()", &[]), json!({}), "nothing is sent to him");
+    bob.browser.run("location.reload()", &[]);
+    bob.wait_for_text("#join-title", "Join a call");
+    assert_eq!(bob.state(), "idle", "a reload does not bring him back");
+}
+
+#[test]
+fn a_password_and_a_host_stand_at_the_door() {
+    let santral = Santral::start();
+    let Some(ada) = Caller::open(santral.address, "door", "Ada") else { return };
+    ada.browser.click("#new-room summary");
+    ada.browser.fill("#new-password", "Kapı açık");
+    ada.browser.click("#new-lobby");
+    ada.browser.click("#create");
+    ada.wait_for_state("joined");
+    let Some(bob) = Caller::open(santral.address, "door", "Bob") else { return };
+    bob.browser.click("#enter");
+    bob.wait_for_text("#notice", "This room has a password.");
+    bob.browser.fill("#password", "Kapı kapalı");
+    bob.browser.click("#enter");
+    bob.wait_for_text("#notice", "This is not the password of the room.");
+    bob.browser.fill("#password", "Kapı açık");
+    bob.browser.click("#enter");
+    bob.wait_for_state("lobby");
+    ada.wait_for_text("#knockers", "Bob");
+    assert_eq!(ada.names(), ["Ada (you)"]);
+    ada.browser.click("[aria-label='Turn Bob away']");
+    bob.wait_for_text("#notice", "The host did not let you in.");
+    ada.browser.wait_for("nobody knocks", crate::support::PATIENCE, || ada.browser.text("#knockers").is_empty().then_some(()));
+    bob.browser.click("#enter");
+    ada.wait_for_text("#knockers", "Bob");
+    ada.browser.click("[aria-label='Let Bob in']");
+    bob.wait_for_state("joined");
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    assert_eq!(ada.browser.text("#knockers"), "");
+}
+
+#[test]
+fn a_shared_screen_comes_beside_the_camera_and_goes_again() {
+    let santral = Santral::start();
+    let Some(ada) = Caller::host(santral.address, "screen", "Ada") else { return };
+    let Some(bob) = Caller::join(santral.address, "screen", "Bob") else { return };
+    ada.wait_for_media(1);
+    bob.count_connections();
+    bob.browser.click("#screen");
+    ada.wait_for_text("#tiles", "Bob: screen");
+    ada.wait_for_screens(1);
+    ada.wait_for_media(1);
+    bob.browser.click("#screen");
+    ada.wait_for_tiles(2);
+    assert_eq!(bob.connections_made(), 0);
+}
+
+#[test]
+fn what_somebody_switches_off_or_a_host_mutes_is_not_played() {
+    let santral = Santral::start();
+    let Some(ada) = Caller::host(santral.address, "mute", "Ada") else { return };
+    let Some(bob) = Caller::join(santral.address, "mute", "Bob") else { return };
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    let played = "call.stream(args[0]).getTracks().map(({ kind }) => kind).sort()";
+    let his = json!(ada.others()[0]);
+    assert_eq!(ada.with_call(played, &[his.clone()]), json!(["audio", "video"]));
+    bob.browser.click("#mute");
+    ada.wait_for_text("#tiles", "mic off");
+    assert_eq!(bob.browser.text("#mute"), "Unmute");
+    bob.browser.click("#mute");
+    ada.browser.click("[aria-label='Mute: Bob']");
+    bob.wait_for_text("#said", "The host has muted you.");
+    ada.wait_for_text("#tiles", "muted by host");
+    assert_eq!(ada.with_call(played, &[his.clone()]), json!(["video"]));
+    bob.wait_for_text("#mute", "Unmute");
+    ada.browser.click("[aria-label='Let speak: Bob']");
+    ada.browser.wait_for("both again", crate::support::PATIENCE, || {
+        (ada.with_call(played, &[his.clone()]) == json!(["audio", "video"])).then_some(())
+    });
+}
+
+#[test]
+fn the_host_ends_the_call_for_everybody() {
+    let santral = Santral::start();
+    let Some(ada) = Caller::host(santral.address, "end", "Ada") else { return };
+    let Some(bob) = Caller::join(santral.address, "end", "Bob") else { return };
+    assert!(!bob.browser.run("return document.getElementById('close').checkVisibility()", &[]).as_bool().unwrap_or(true));
+    ada.browser.click("#close");
+    bob.wait_for_text("#notice", "The host has ended the call.");
+    assert_eq!((ada.state(), bob.state()), ("idle".into(), "idle".into()));
+}
