@@ -46,5 +46,5 @@ fn signals_go_over_socket_io() {
     let Some(packages) = node_clients() else { return };
     let files = packages.join("node_modules/socket.io-client/dist");
     let files = files.to_str().expect("the path is text");
-    a_call_over(&mut Santral::start_with(&[("SANTRAL_SOCKETIO_CLIENT_FILES", files)]), "socketio");
+    a_call_over(&mut Santral::start_with(&[("SANTRAL_SOCKETIO_CLIENT_DIR", files)]), "socketio");
 }
