@@ -30,6 +30,9 @@ const ENDS = {
   expired: ["", "The call's time is over."],
 };
 
+// How somebody else has left, where it was not by leaving.
+const HOW = { page_closed: " (the page was closed)", timeout: " (the line was lost)", kicked: " (removed)", banned: " (removed)" };
+
 // What the server's refusals mean to somebody who only wants to talk.
 const REFUSALS = {
   not_found: "There is no such room, or it is not for you. You can open it as a new room.",
@@ -183,6 +186,7 @@ function listen(joined) {
   joined.addEventListener("state", isMine(draw));
   joined.addEventListener("roster", isMine(draw));
   joined.addEventListener("media", isMine(draw));
+  joined.addEventListener("left", isMine(({ detail }) => mention(`${detail.participant.displayName} has left${HOW[detail.reason] ?? ""}.`)));
   joined.addEventListener("problem", isMine(({ detail }) => mention(detail.message)));
   joined.addEventListener("expiring", isMine(({ detail }) => mention(`The call ends at ${new Date(detail).toLocaleTimeString()}.`)));
   joined.addEventListener("moderation", isMine(() => {

@@ -25,8 +25,8 @@ const SILENT = { audio: null, video: null, screen: null };
 const OPEN = { headers: async () => ({}), ticket: async () => null };
 
 /**
- * Events: "state" (see `state`), "roster", "media" (detail: participantId), "moderation" (detail: what a host muted),
- * "expiring" (detail: closesAt) and "problem" (detail: a Problem that was not anybody's answer).
+ * Events: "state" (see `state`), "roster", "left" (detail: who and why), "media" (detail: whose), "moderation" (detail:
+ * what a host muted), "expiring" (detail: when it ends) and "problem" (detail: an Error that was not anybody's answer).
  */
 export class Call extends EventTarget {
   #options;
@@ -382,7 +382,9 @@ export class Call extends EventTarget {
   #onLeft(participantId, reason) {
     if (participantId !== this.me?.participantId) {
       this.#lobby.delete(participantId);
+      const participant = this.#others.get(participantId);
       this.#drop(participantId);
+      if (participant) this.#tell("left", { participant, reason });
       return this.#tell("roster");
     }
     if (reason !== "timeout") return this.#finish({ reason });

@@ -10,6 +10,7 @@ use crate::support::Santral;
 use caller::Caller;
 
 mod caller;
+mod example;
 mod interop;
 mod transports;
 
@@ -250,6 +251,18 @@ fn what_somebody_switches_off_or_a_host_mutes_is_not_played() {
     ada.browser.wait_for("both again", crate::support::PATIENCE, || {
         (ada.with_call(played, &[his.clone()]) == json!(["audio", "video"])).then_some(())
     });
+}
+
+/// Its page says goodbye by a beacon, so the others need not wait until the grace is over.
+#[test]
+fn who_closes_the_page_is_gone_within_moments() {
+    let santral = Santral::start();
+    let Some(ada) = Caller::host(santral.address, "closed", "Ada") else { return };
+    let Some(bob) = Caller::join(santral.address, "closed", "Bob") else { return };
+    ada.wait_for_media(1);
+    bob.browser.open("about:blank");
+    ada.wait_for_text("#said", "Bob has left (the page was closed).");
+    ada.wait_for_tiles(1);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::browser::page::RECONNECT_PATIENCE;
 use crate::support::PATIENCE;
 
 /// How long media may take until they flow: several browsers encode and decode on few cores.
-const MEDIA_PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const MEDIA_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many more pictures have to be decoded before they count as flowing.
 const PICTURES: u64 = 5;
@@ -177,7 +177,7 @@ const COUNT_SCRIPT: &str = "const Native = RTCPeerConnection;
     };";
 
 /// A camera and a screen that are drawn, no questions, no sleep for windows that nobody sees, and addresses as they are.
-const CALL_FLAGS: [&str; 8] = [
+pub(crate) const CALL_FLAGS: [&str; 8] = [
     "--use-fake-device-for-media-stream=fps=15",
     "--use-fake-ui-for-media-stream",
     "--auto-select-desktop-capture-source=Entire screen",
