@@ -6,7 +6,7 @@ use santral_testkit::fault_proxy::{Cut, Direction, Fault, FaultProxy};
 use serde_json::{Value, json};
 
 use crate::browser::UNLABELLED_SCRIPT;
-use crate::support::Santral;
+use crate::support::{PATIENCE, Santral};
 use caller::Caller;
 
 mod caller;
@@ -59,7 +59,7 @@ fn when_both_offer_at_once_the_polite_one_gives_way() {
     for caller in [&ada, &bob] {
         caller.count_connections();
         caller.renew(&caller.others()[0]);
-        caller.browser.wait_for("an offer", crate::support::PATIENCE, || (caller.connections_made() == 1).then_some(()));
+        caller.wait_for_connections(1);
     }
     for line in &lines {
         line.heal();
@@ -69,26 +69,58 @@ fn when_both_offer_at_once_the_polite_one_gives_way() {
     assert_eq!((ada.connections_made(), bob.connections_made()), (1, 2));
 }
 
-/// The answer is lost with the line; it comes again with the stream, and the offer that is sent again counts once.
+/// The offer is lost with the line, and is sent again.
 #[test]
-fn a_line_that_is_cut_in_the_midst_of_a_negotiation_loses_nothing() {
-    let santral = Santral::start();
-    let line = FaultProxy::start(santral.address).expect("loopback has a free port");
-    let Some(ada) = Caller::host(santral.address, "cut", "Ada") else { return };
-    let Some(bob) = Caller::join(line.address(), "cut", "Bob") else { return };
-    ada.wait_for_media(1);
-    bob.wait_for_media(1);
-    ada.count_connections();
-    bob.count_connections();
-    line.set_fault(Fault::Stall(Direction::ToClient));
-    bob.renew(&bob.others()[0]);
-    ada.browser.wait_for("the offer", crate::support::PATIENCE, || (ada.connections_made() == 1).then_some(()));
-    line.cut_open(Cut::Reset);
-    line.heal();
-    ada.wait_for_media(1);
-    bob.wait_for_media(1);
-    assert_eq!((ada.connections_made(), bob.connections_made()), (1, 1), "nothing had to begin anew");
-    bob.wait_for_state("joined");
+fn an_offer_that_is_lost_with_the_line_is_sent_again() {
+    let Some(call) = CallOverAProxy::start() else { return };
+    call.line.set_fault(Fault::Stall(Direction::ToServer));
+    call.bob.renew(&call.bob.others()[0]);
+    call.bob.wait_for_requests(1);
+    call.cut_and_heal();
+}
+
+/// The answer is lost with the line, and comes again with the stream; the offer, whose receipt is lost, counts once.
+#[test]
+fn an_answer_that_is_lost_with_the_line_comes_again() {
+    let Some(call) = CallOverAProxy::start() else { return };
+    call.line.set_fault(Fault::Stall(Direction::ToClient));
+    call.bob.renew(&call.bob.others()[0]);
+    call.ada.wait_for_connections(1);
+    call.cut_and_heal();
+}
+
+/// Two people, one of them behind a proxy.
+struct CallOverAProxy {
+    line: FaultProxy,
+    ada: Caller,
+    bob: Caller,
+    _santral: Santral,
+}
+
+impl CallOverAProxy {
+    /// Media flow, and what is made from now on is counted.
+    fn start() -> Option<Self> {
+        let santral = Santral::start();
+        let line = FaultProxy::start(santral.address).expect("loopback has a free port");
+        let ada = Caller::host(santral.address, "cut", "Ada")?;
+        let bob = Caller::join(line.address(), "cut", "Bob")?;
+        ada.wait_for_media(1);
+        bob.wait_for_media(1);
+        ada.count_connections();
+        bob.count_connections();
+        Some(Self { line, ada, bob, _santral: santral })
+    }
+
+    /// The negotiation that was under way comes to its end.
+    fn cut_and_heal(&self) {
+        self.line.cut_open(Cut::Reset);
+        self.line.heal();
+        self.ada.wait_for_media(1);
+        self.bob.wait_for_media(1);
+        let made = (self.ada.connections_made(), self.bob.connections_made());
+        assert_eq!(made, (1, 1), "nothing had to begin anew");
+        self.bob.wait_for_state("joined");
+    }
 }
 
 #[test]
@@ -115,21 +147,26 @@ fn a_reload_keeps_the_seat() {
     assert_eq!(ada.me()["isHost"], true);
 }
 
-/// Both offer before either knows that the other has begun anew.
+/// She has offered to who he was before his reload, and he offers to her: her offer counts, and he has to get it.
 #[test]
-fn a_reload_of_everybody_at_once_ends_in_the_same_call() {
+fn an_offer_that_somebody_lost_by_a_reload_is_made_again() {
     let santral = Santral::start();
+    let line = FaultProxy::start(santral.address).expect("loopback has a free port");
     let Some(ada) = Caller::host(santral.address, "reloads", "Ada") else { return };
-    let Some(bob) = Caller::join(santral.address, "reloads", "Bob") else { return };
+    let Some(bob) = Caller::join(line.address(), "reloads", "Bob") else { return };
     ada.wait_for_media(1);
     bob.wait_for_media(1);
-    for caller in [&ada, &bob] {
-        caller.browser.run("location.reload()", &[]);
-    }
-    for caller in [&ada, &bob] {
-        caller.wait_for_state("joined");
-        caller.wait_for_media(1);
-    }
+    line.set_fault(Fault::Stall(Direction::ToClient));
+    ada.reload();
+    ada.count_connections();
+    let sent = "return performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/signal')).length";
+    ada.browser.wait_for("her offer", PATIENCE, || (ada.browser.run(sent, &[]).as_u64()? > 0).then_some(()));
+    line.cut_open(Cut::Reset);
+    line.heal();
+    bob.reload();
+    ada.wait_for_media(1);
+    bob.wait_for_media(1);
+    assert_eq!(ada.connections_made(), 0, "she had to begin anew");
 }
 
 #[test]
@@ -202,7 +239,7 @@ fn a_password_and_a_host_stand_at_the_door() {
     assert_eq!(ada.names(), ["Ada (you)"]);
     ada.browser.click("[aria-label='Turn Bob away']");
     bob.wait_for_text("#notice", "The host did not let you in.");
-    ada.browser.wait_for("nobody knocks", crate::support::PATIENCE, || ada.browser.text("#knockers").is_empty().then_some(()));
+    ada.browser.wait_for("nobody knocks", PATIENCE, || ada.browser.text("#knockers").is_empty().then_some(()));
     bob.browser.click("#enter");
     ada.wait_for_text("#knockers", "Bob");
     ada.browser.click("[aria-label='Let Bob in']");
@@ -248,7 +285,7 @@ fn what_somebody_switches_off_or_a_host_mutes_is_not_played() {
     assert_eq!(ada.with_call(played, &[his.clone()]), json!(["video"]));
     bob.wait_for_text("#mute", "Unmute");
     ada.browser.click("[aria-label='Let speak: Bob']");
-    ada.browser.wait_for("both again", crate::support::PATIENCE, || {
+    ada.browser.wait_for("both again", PATIENCE, || {
         (ada.with_call(played, &[his.clone()]) == json!(["audio", "video"])).then_some(())
     });
 }

@@ -148,7 +148,7 @@ impl Caller {
         self.with_call("call.stats()", &[])[other]["pair"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Counts the connections that are made from now on.
+    /// Counts the connections and requests that are made from now on.
     pub(crate) fn count_connections(&self) {
         self.browser.run(COUNT_SCRIPT, &[]);
     }
@@ -156,6 +156,18 @@ impl Caller {
     /// How many were made since.
     pub(crate) fn connections_made(&self) -> u64 {
         self.browser.run("return window.made", &[]).as_u64().expect("they are counted")
+    }
+
+    pub(crate) fn wait_for_connections(&self, count: u64) {
+        let what = format!("connection {count} of {}", self.name);
+        self.browser.wait_for(&what, PATIENCE, || (self.connections_made() >= count).then_some(()));
+    }
+
+    /// Waits until so many requests have been made since connections are counted.
+    pub(crate) fn wait_for_requests(&self, count: u64) {
+        let what = format!("request {count} of {}", self.name);
+        self.browser
+            .wait_for(&what, PATIENCE, || (self.browser.run("return window.asked", &[]).as_u64()? >= count).then_some(()));
     }
 
     /// Makes a new connection to another participant.
@@ -170,8 +182,9 @@ impl Caller {
     }
 }
 
-const COUNT_SCRIPT: &str = "const Native = RTCPeerConnection;
-    window.made = 0;
+const COUNT_SCRIPT: &str = "const { RTCPeerConnection: Native, fetch: ask } = window;
+    window.made = window.asked = 0;
+    window.fetch = (...args) => { window.asked += 1; return ask(...args); };
     window.RTCPeerConnection = class extends Native {
         constructor(...args) { super(...args); window.made += 1; }
     };";

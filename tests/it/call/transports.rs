@@ -26,7 +26,7 @@ fn a_call_over(santral: &mut Santral, transport: &str) {
     ada.wait_for_media(1);
     assert_eq!((ada.me()["participantId"].clone(), ada.connections_made()), (before, 0));
     ada.renew(&ada.others()[0]);
-    ada.browser.wait_for("a new connection", crate::support::PATIENCE, || (ada.connections_made() == 1).then_some(()));
+    ada.wait_for_connections(1);
     ada.wait_for_media(1);
     bob.wait_for_media(1);
 }
