@@ -194,8 +194,8 @@ export class Call extends EventTarget {
   }
 
   /** Figures of every connection by participant, see `Peer.stats`. */
-  async stats() {
-    const each = [...this.#peers].map(async ([id, peer]) => [id, await peer.stats()]);
+  async stats(isReport = false) {
+    const each = [...this.#peers].map(async ([id, peer]) => [id, await peer.stats(isReport)]);
     return Object.fromEntries(await Promise.all(each));
   }
 
@@ -229,7 +229,8 @@ export class Call extends EventTarget {
 
   #handle(name, data) {
     if (name === "video.room.resync") return this.#takeSnapshot(data);
-    if (name === "video.lobby.admitted") return this.#admit(data);
+    // Come in: everything that is to be known stands in the answer to the token.
+    if (name === "video.lobby.admitted") return this.#enter();
     if (this.#epoch !== null && data.epoch !== this.#epoch) return this.#enter();
     // Replayed, or older than the snapshot.
     if (data.roomSeq <= this.#roomSeq) return undefined;
@@ -284,9 +285,9 @@ export class Call extends EventTarget {
       } catch (error) {
         const isProblem = error instanceof Problem;
         // The stream may be known a moment later than it says hello.
-        const isEarly = isProblem && error.code === "no_event_stream" && tries < STREAM_RETRIES_MAX;
-        if (isProblem && !error.passes && !isEarly) {
-          if (!resume || !STALE_TOKEN.includes(error.status)) throw error;
+        const isEarly = isProblem && error.code === "no_event_stream";
+        if (isEarly ? tries >= STREAM_RETRIES_MAX : isProblem && !error.passes) {
+          if (isEarly || !resume || !STALE_TOKEN.includes(error.status)) throw error;
           this.#forgetSeat();
         } else {
           await new Promise((resolve) => setTimeout(resolve, error.rest?.retryAfterMs ?? RETRY_MS));
@@ -317,9 +318,11 @@ export class Call extends EventTarget {
 
   #admit(answer) {
     const { token, participant, room, limits } = answer;
+    const handRaised = this.me?.handRaised === true;
     Object.assign(this, { me: participant, room, limits });
     this.#keep({ token });
     this.#outbox.resume(answer.lastSeq);
+    if (answer.already) this.#remind(handRaised);
     this.#setIce({ ...answer, refreshAt: answer.iceRefreshAt ?? answer.refreshAt });
     this.#setAdvice(answer.advice);
     // Without a resync all that was missed comes as events.
@@ -347,6 +350,14 @@ export class Call extends EventTarget {
       if (!peer.isWell) peer.begin();
     }
     this.#tell("roster");
+  }
+
+  /** A server that was started again remembers who is there, and not what they were doing. */
+  #remind(handRaised) {
+    const { media } = this;
+    const forgotten = Object.keys(media).some((kind) => media[kind] !== this.me.media[kind]);
+    if (!forgotten && handRaised === this.me.handRaised) return;
+    this.update(this.me.participantId, { media, handRaised }).catch(() => undefined);
   }
 
   #settle(answer) {
@@ -482,7 +493,7 @@ export class Call extends EventTarget {
 
   async #reportStats() {
     if (!this.#isLineUp || this.#peers.size === 0) return;
-    const figures = Object.entries(await this.stats());
+    const figures = Object.entries(await this.stats(true));
     const peers = figures.map(([peer, { media, ...figure }]) => ({ peer, ...withoutEmpty(figure) }));
     const headers = { authorization: `Bearer ${this.#kept.token}` };
     // The next one is as good.

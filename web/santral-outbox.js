@@ -11,10 +11,12 @@ const COALESCE_MS = 20;
 const BATCH_MAX = { signals: 64, bytes: 192 * 1024 };
 // So many signals may wait. With an outage that is longer the call is over anyway.
 const WAITING_MAX = 1024;
+// With these the server has counted the signal, though it goes nowhere.
+const COUNTED = ["target_not_in_room", "target_buffer_full"];
 // Pause before a repeat, in milliseconds, doubled each time.
 const RETRY_MS = { min: 400, max: 5000 };
 
-/** `send(signals)` makes one request; `onRefused(problem, signal)` hears of signals that the server did not take. */
+/** `send(signals)` makes one request and gives its answer; `onRefused(problem, signal)` hears of signals that the server did not take. */
 export class Outbox {
   #send;
   #onRefused;
@@ -78,9 +80,10 @@ export class Outbox {
     while (!this.#isClosed && signals.length > 0) {
       const first = this.#last + 1;
       try {
-        await this.#send(signals.map((signal, index) => ({ seq: first + index, ...signal })));
-        this.#last = first + signals.length - 1;
-        return undefined;
+        const { accepted, lastSeq } = await this.#send(signals.map((signal, index) => ({ seq: first + index, ...signal })));
+        this.#last = lastSeq;
+        // A server that was started again counts from the start, and has put them aside to wait for what it never had.
+        signals = signals.filter((_, index) => accepted[index]?.parked);
       } catch (error) {
         const expected = error instanceof Problem ? error.rest.expected : undefined;
         if (Number.isInteger(expected) && expected !== first) this.#last = expected - 1;
@@ -93,7 +96,10 @@ export class Outbox {
   }
 
   async #refuse(signals, problem) {
-    if (signals.length === 1) return this.#onRefused(problem, signals[0]);
+    if (signals.length === 1) {
+      if (COUNTED.includes(problem.code)) this.#last += 1;
+      return this.#onRefused(problem, signals[0]);
+    }
     for (const signal of signals) await this.#deliver([signal]);
     return undefined;
   }

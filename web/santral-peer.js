@@ -313,8 +313,11 @@ export class Peer {
     }
   }
 
-  /** Figures of the connection, as `POST /api/webrtc/stats` takes them, and what was decoded and sent by `media`. */
-  async stats() {
+  /**
+   * Figures of the connection, as `POST /api/webrtc/stats` takes them, and what was decoded and sent, by kind of media.
+   * Rates and losses are those since the last report.
+   */
+  async stats(isReport = false) {
     const empty = { state: this.state, media: {} };
     if (!this.#pc) return empty;
     const report = [...(await this.#pc.getStats()).values()];
@@ -330,18 +333,17 @@ export class Peer {
         width: received.frameWidth, height: received.frameHeight, fps: received.framesPerSecond,
       };
     }
-    return { ...empty, ...this.#rates(by("inbound-rtp"), by("outbound-rtp")), ...pathOf(report), setupMs: this.#setupMs, media };
+    return { ...empty, ...this.#rates(by("inbound-rtp"), by("outbound-rtp"), isReport), ...pathOf(report), setupMs: this.#setupMs, media };
   }
 
-  /** What came and went since the last time. */
-  #rates(received, sent) {
+  #rates(received, sent, isReport) {
     const sum = (entries, field) => entries.reduce((total, entry) => total + (entry[field] ?? 0), 0);
     const now = {
       at: performance.now(), bytesIn: sum(received, "bytesReceived"), bytesOut: sum(sent, "bytesSent"),
-      packets: sum(received, "packetsReceived"), lost: sum(received, "packetsLost"), freezes: sum(received, "freezeCount"),
+      packets: sum(received, "packetsReceived"), lost: sum(received, "packetsLost"),
     };
-    const before = this.#before ?? { ...now, at: this.#begunAt, bytesIn: 0, bytesOut: 0, packets: 0, lost: 0, freezes: 0 };
-    this.#before = now;
+    const before = this.#before ?? { at: this.#begunAt, bytesIn: 0, bytesOut: 0, packets: 0, lost: 0 };
+    if (isReport) this.#before = now;
     const seconds = Math.max(0.001, (now.at - before.at) / 1000);
     const lost = Math.max(0, now.lost - before.lost);
     const expected = now.packets - before.packets + lost;
@@ -351,7 +353,7 @@ export class Peer {
       kbpsOut: Math.round((8 * (now.bytesOut - before.bytesOut)) / 1000 / seconds),
       lossPct: expected > 0 ? Math.round((1000 * lost) / expected) / 10 : 0,
       jitterMs: Math.round(1000 * Math.max(0, ...received.map((entry) => entry.jitter ?? 0))),
-      freezes: Math.max(0, now.freezes - before.freezes),
+      freezes: sum(received, "freezeCount"),
       fps: camera.framesPerSecond, width: camera.frameWidth, height: camera.frameHeight,
     };
   }
