@@ -358,7 +358,12 @@ function button(text, label, act) {
 
 byId("join").addEventListener("submit", (event) => {
   event.preventDefault();
-  attempt(() => enter({ room: byId("room").value.trim(), isNew: event.submitter?.value === "create" }));
+  attempt(() => enter({ room: byId("room").value.trim(), isNew: false }));
+});
+
+// No button that submits: Enter joins, and never opens a room by mistake.
+byId("create").addEventListener("click", () => {
+  if (byId("join").reportValidity()) attempt(() => enter({ room: byId("room").value.trim(), isNew: true }));
 });
 
 byId("sign-in").addEventListener("submit", async (event) => {

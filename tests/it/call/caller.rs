@@ -41,10 +41,10 @@ impl Caller {
         Some(caller)
     }
 
-    /// Joins a room that is there.
+    /// Joins a room that is there, by the keyboard.
     pub(crate) fn join(address: SocketAddr, fragment: &str, name: &'static str) -> Option<Self> {
         let caller = Self::open(address, fragment, name)?;
-        caller.browser.click("#enter");
+        caller.browser.press("#name", ENTER);
         caller.wait_for_state("joined");
         Some(caller)
     }
@@ -80,7 +80,9 @@ impl Caller {
 
     /// The names below the tiles, one's own first.
     pub(crate) fn names(&self) -> Vec<String> {
-        let names = self.browser.run("return [...document.querySelectorAll('.tile .name')].map((name) => name.textContent)", &[]);
+        let names = self
+            .browser
+            .run("return [...document.querySelectorAll('.tile .name')].map((name) => name.textContent)", &[]);
         serde_json::from_value(names).expect("the script makes texts")
     }
 
@@ -115,16 +117,15 @@ impl Caller {
 
     /// The same for shared screens.
     pub(crate) fn wait_for_screens(&self, others: usize) {
-        self.wait_for_growth("a screen", others, |media| {
-            media["screen"]["framesDecoded"].as_u64().unwrap_or_default()
-        });
+        self.wait_for_growth("a screen", others, |media| media["screen"]["framesDecoded"].as_u64().unwrap_or_default());
     }
 
     fn wait_for_growth(&self, what: &str, others: usize, count: impl Fn(&Value) -> u64) {
         let mut first: BTreeMap<String, u64> = BTreeMap::new();
         self.browser.wait_for(&format!("{what} at {}", self.name), MEDIA_PATIENCE, || {
             let now = self.counts(&count);
-            let has_grown = |(id, value): (&String, &u64)| first.get(id).is_some_and(|&before| *value >= before + PICTURES);
+            let has_grown =
+                |(id, value): (&String, &u64)| first.get(id).is_some_and(|&before| *value >= before + PICTURES);
             if now.len() == others && now.iter().all(has_grown) {
                 return Some(());
             }
@@ -166,8 +167,9 @@ impl Caller {
     /// Waits until so many requests have been made since connections are counted.
     pub(crate) fn wait_for_requests(&self, count: u64) {
         let what = format!("request {count} of {}", self.name);
-        self.browser
-            .wait_for(&what, PATIENCE, || (self.browser.run("return window.asked", &[]).as_u64()? >= count).then_some(()));
+        self.browser.wait_for(&what, PATIENCE, || {
+            (self.browser.run("return window.asked", &[]).as_u64()? >= count).then_some(())
+        });
     }
 
     /// Makes a new connection to another participant.
@@ -181,6 +183,9 @@ impl Caller {
         self.wait_for_state("joined");
     }
 }
+
+/// The key, as WebDriver writes it.
+const ENTER: &str = "\u{e007}";
 
 const COUNT_SCRIPT: &str = "const { RTCPeerConnection: Native, fetch: ask } = window;
     window.made = window.asked = 0;

@@ -12,7 +12,8 @@ use super::caller::{CALL_FLAGS, Caller, MEDIA_PATIENCE};
 /// Serves the folder of examples; `None`, said loudly, without Python.
 fn serve_examples() -> Option<(Server, u16)> {
     let command = ServerCommand::new(require_tool("python3")?).args(["-u", "-m", "http.server", "0"]);
-    let mut server = command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).spawn().expect("Python starts");
+    let mut server =
+        command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).spawn().expect("Python starts");
     let port = |line: &str| line.split(" port ").nth(1)?.split(' ').next()?.parse().ok();
     let port = server.wait_for_line(port, PATIENCE).expect("it says where it listens");
     Some((server, port))
