@@ -15,7 +15,9 @@ import { Peer } from "./santral-peer.js";
 
 export { Problem };
 
+// How often figures are reported, and how long leaving waits for its answer, in milliseconds.
 const STATS_MS = 10_000;
+const LEAVE_MS = 2000;
 // Pause before a join that did not come through is tried again, in milliseconds, and how often before it is a problem.
 const RETRY_MS = 700;
 const STREAM_RETRIES_MAX = 10;
@@ -134,7 +136,11 @@ export class Call extends EventTarget {
   async leave(reason = "client_leave") {
     const { token } = this.#kept;
     const line = this.#line;
-    if (line && token) await line.request("leave", { roomId: this.#options.room, reason, token }, token).catch(() => undefined);
+    if (line && token) {
+      const told = line.request("leave", { roomId: this.#options.room, reason, token }, token).catch(() => undefined);
+      // Who leaves does not wait for a line that is down; the seat is free when its grace is over.
+      await Promise.race([told, new Promise((resolve) => setTimeout(resolve, LEAVE_MS))]);
+    }
     this.#finish({ reason });
   }
 
@@ -538,8 +544,7 @@ export class Call extends EventTarget {
     this.#outbox?.close();
     this.#line?.close();
     for (const id of [...this.#peers.keys()]) this.#drop(id);
-    // The tab that took this seat over has the same storage, if it is the same tab.
-    if (end.reason !== "replaced") this.#forgetSeat();
+    this.#forgetSeat();
     this.#setState("ended");
     this.#answered?.reject(new Problem({ code: end.reason, detail: end.detail }));
     this.#answered = null;

@@ -133,9 +133,11 @@ fn a_reload_keeps_the_seat() {
     ada.wait_for_media(1);
     let before = bob.me();
     ada.browser.run("for (const tile of document.querySelectorAll('.tile')) tile.isOld = true;", &[]);
+    ada.count_connections();
     bob.reload();
     ada.wait_for_media(1);
     bob.wait_for_media(1);
+    assert_eq!(ada.connections_made(), 1, "a new one, to his new one");
     let after = bob.me();
     for field in ["participantId", "ordinal", "joinedAt", "displayName"] {
         assert_eq!(after[field], before[field], "{field}");
