@@ -303,7 +303,7 @@ function toolsFor({ participantId, displayName, mutedByHost }) {
   const word = isMuted ? "Let speak" : "Mute";
   return [
     { text: word, label: `${word}: ${displayName}`, act: () => steer(() => call.update(participantId, { mute: { audio: !isMuted } })) },
-    { text: "Remove", label: `Remove ${displayName}`, act: () => steer(() => call.kick(participantId)) },
+    { text: "Remove", label: `Remove: ${displayName}`, act: () => steer(() => call.kick(participantId)) },
   ];
 }
 
@@ -340,7 +340,7 @@ function drawKnockers() {
     const name = document.createElement("span");
     name.className = "who-knocks";
     name.textContent = displayName;
-    item.append(name, button("Let in", `Let ${displayName} in`, () => call.admit([participantId])), button("Turn away", `Turn ${displayName} away`, () => call.deny([participantId])));
+    item.append(name, button("Let in", `Let in: ${displayName}`, () => call.admit([participantId])), button("Turn away", `Turn away: ${displayName}`, () => call.deny([participantId])));
     return item;
   }));
 }

@@ -211,7 +211,7 @@ fn who_is_kicked_is_out_at_once_and_stays_out() {
     let Some(bob) = Caller::join(santral.address, "kick", "Bob") else { return };
     ada.wait_for_media(1);
     bob.wait_for_media(1);
-    ada.browser.click("[aria-label='Remove Bob']");
+    ada.browser.click("[aria-label='Remove: Bob']");
     bob.wait_for_text("#notice", "You were removed from the call.");
     ada.wait_for_tiles(1);
     assert_eq!(bob.state(), "idle");
@@ -241,12 +241,12 @@ fn a_password_and_a_host_stand_at_the_door() {
     bob.wait_for_state("lobby");
     ada.wait_for_text("#knockers", "Bob");
     assert_eq!(ada.names(), ["Ada (you)"]);
-    ada.browser.click("[aria-label='Turn Bob away']");
+    ada.browser.click("[aria-label='Turn away: Bob']");
     bob.wait_for_text("#notice", "The host did not let you in.");
     ada.browser.wait_for("nobody knocks", PATIENCE, || ada.browser.text("#knockers").is_empty().then_some(()));
     bob.browser.click("#enter");
     ada.wait_for_text("#knockers", "Bob");
-    ada.browser.click("[aria-label='Let Bob in']");
+    ada.browser.click("[aria-label='Let in: Bob']");
     bob.wait_for_state("joined");
     ada.wait_for_media(1);
     bob.wait_for_media(1);
