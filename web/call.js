@@ -31,7 +31,9 @@ const ENDS = {
 };
 
 // How somebody else has left, where it was not by leaving.
-const HOW = { page_closed: " (the page was closed)", timeout: " (the line was lost)", kicked: " (removed)", banned: " (removed)" };
+const HOW = {
+  page_closed: " (the page was closed)", timeout: " (the line was lost)", kicked: " (removed)", banned: " (removed)",
+};
 
 // What the server's refusals mean to somebody who only wants to talk.
 const REFUSALS = {
@@ -74,6 +76,9 @@ const remembered = {
 
 // Microphone, camera, screen.
 
+const AUDIO = { echoCancellation: true, noiseSuppression: true };
+const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 } };
+
 /** The tracks that can be had; what cannot is said, and the call goes on without. */
 async function openDevices({ audio, video }) {
   if (!audio && !video) return {};
@@ -81,15 +86,15 @@ async function openDevices({ audio, video }) {
     say("warn", "Browsers give camera and microphone only to pages from https or this machine. You can listen and watch.");
     return {};
   }
-  const wish = { audio: audio && { echoCancellation: true, noiseSuppression: true }, video: video && { width: { ideal: 1280 }, height: { ideal: 720 } } };
-  const tryThis = async (constraints) => (await navigator.mediaDevices.getUserMedia(constraints)).getTracks();
+  const open = async (wish) => (await navigator.mediaDevices.getUserMedia(wish)).getTracks();
   let tracks = [];
   try {
-    tracks = await tryThis(wish);
+    tracks = await open({ audio: audio && AUDIO, video: video && VIDEO });
   } catch (error) {
     // Perhaps one of the two is there.
-    if (audio && video) tracks = (await Promise.all([tryThis({ audio: wish.audio }), tryThis({ video: wish.video })].map((some) => some.catch(() => [])))).flat();
-    if (tracks.length < Number(audio) + Number(video)) say("warn", whyNoDevice(error), "The call goes on without.");
+    const each = audio && video ? [open({ audio: AUDIO }), open({ video: VIDEO })] : [];
+    tracks = (await Promise.all(each.map((some) => some.catch(() => [])))).flat();
+    say("warn", whyNoDevice(error), "The call goes on without.");
   }
   return Object.fromEntries(tracks.map((track) => [track.kind, track]));
 }
@@ -152,7 +157,7 @@ async function enter({ room, isNew }) {
   remembered.save({ name, audio: byId("with-audio").checked, video: byId("with-video").checked });
   setAddress(room);
   if (isNew) await open(room);
-  own = { audio: null, video: null, screen: null, ...(await openDevices({ audio: byId("with-audio").checked, video: byId("with-video").checked })) };
+  own = { ...own, ...(await openDevices({ audio: byId("with-audio").checked, video: byId("with-video").checked })) };
   const parameters = new URLSearchParams(location.hash.slice(1));
   const password = (isNew ? byId("new-password") : byId("password")).value || undefined;
   const transport = parameters.get("transport") ?? "sse";
@@ -186,9 +191,13 @@ function listen(joined) {
   joined.addEventListener("state", isMine(draw));
   joined.addEventListener("roster", isMine(draw));
   joined.addEventListener("media", isMine(draw));
-  joined.addEventListener("left", isMine(({ detail }) => mention(`${detail.participant.displayName} has left${HOW[detail.reason] ?? ""}.`)));
+  joined.addEventListener("left", isMine(({ detail: { participant, reason } }) => {
+    mention(`${participant.displayName} has left${HOW[reason] ?? ""}.`);
+  }));
   joined.addEventListener("problem", isMine(({ detail }) => mention(detail.message)));
-  joined.addEventListener("expiring", isMine(({ detail }) => mention(`The call ends at ${new Date(detail).toLocaleTimeString()}.`)));
+  joined.addEventListener("expiring", isMine(({ detail }) => {
+    mention(`The call ends at ${new Date(detail).toLocaleTimeString()}.`);
+  }));
   joined.addEventListener("moderation", isMine(() => {
     mention("The host has muted you.");
     draw();
@@ -267,16 +276,19 @@ function draw() {
 }
 
 function drawTiles() {
-  const { me } = call;
-  const shown = [ownTile("camera"), ...call.participants.map((one) => otherTile(one, "camera"))];
-  if (own.screen) shown.unshift(ownTile("screen"));
-  for (const one of call.participants) if (one.media?.screen && !one.mutedByHost?.screen) shown.unshift(otherTile(one, "screen"));
-  tiles.draw(shown);
+  const sharing = call.participants.filter(({ media, mutedByHost }) => media?.screen && !mutedByHost?.screen);
+  tiles.draw([
+    ...sharing.map((one) => otherTile(one, "screen")),
+    ...(own.screen ? [ownTile("screen")] : []),
+    ownTile("camera"),
+    ...call.participants.map((one) => otherTile(one, "camera")),
+  ]);
+}
 
-  function ownTile(kind) {
-    const track = kind === "screen" ? own.screen : own.video;
-    return { participant: { ...me, state: call.state, media: call.media }, kind, isOwn: true, stream: ownStream(track), hasPicture: Boolean(track?.enabled), tools: [] };
-  }
+function ownTile(kind) {
+  const track = kind === "screen" ? own.screen : own.video;
+  const participant = { ...call.me, state: call.state, media: call.media };
+  return { participant, kind, isOwn: true, stream: ownStream(track), hasPicture: track?.enabled === true, tools: [] };
 }
 
 function otherTile(participant, kind) {
@@ -300,9 +312,9 @@ function ownStream(track) {
 
 function toolsFor({ participantId, displayName, mutedByHost }) {
   const isMuted = mutedByHost?.audio === true;
-  const word = isMuted ? "Let speak" : "Mute";
+  const [word, mute] = [isMuted ? "Let speak" : "Mute", { audio: !isMuted }];
   return [
-    { text: word, label: `${word}: ${displayName}`, act: () => steer(() => call.update(participantId, { mute: { audio: !isMuted } })) },
+    { text: word, label: `${word}: ${displayName}`, act: () => steer(() => call.update(participantId, { mute })) },
     { text: "Remove", label: `Remove: ${displayName}`, act: () => steer(() => call.kick(participantId)) },
   ];
 }
@@ -332,17 +344,26 @@ function press(id, isPressed, text) {
   byId(id).textContent = text;
 }
 
+/** The list stays as long as it is the same, so that the keyboard's focus does. */
 function drawKnockers() {
   const { waiting } = call;
+  const list = byId("knockers");
+  const who = waiting.map(({ participantId }) => participantId).join();
   byId("knocking").hidden = waiting.length === 0;
-  byId("knockers").replaceChildren(...waiting.map(({ participantId, displayName }) => {
-    const item = document.createElement("li");
-    const name = document.createElement("span");
-    name.className = "who-knocks";
-    name.textContent = displayName;
-    item.append(name, button("Let in", `Let in: ${displayName}`, () => call.admit([participantId])), button("Turn away", `Turn away: ${displayName}`, () => call.deny([participantId])));
-    return item;
-  }));
+  if (list.dataset.who === who) return;
+  list.dataset.who = who;
+  list.replaceChildren(...waiting.map(knocker));
+}
+
+function knocker({ participantId, displayName }) {
+  const item = document.createElement("li");
+  const name = document.createElement("span");
+  name.className = "who-knocks";
+  name.textContent = displayName;
+  const letIn = button("Let in", `Let in: ${displayName}`, () => call.admit([participantId]));
+  const turnAway = button("Turn away", `Turn away: ${displayName}`, () => call.deny([participantId]));
+  item.append(name, letIn, turnAway);
+  return item;
 }
 
 function button(text, label, act) {
@@ -391,7 +412,9 @@ byId("link").addEventListener("click", () => steer(async () => {
 }));
 // A reload may play no sound before the first click.
 document.addEventListener("click", () => {
-  for (const video of document.querySelectorAll("#tiles video")) if (video.paused && video.srcObject) video.play().catch(() => undefined);
+  for (const video of document.querySelectorAll("#tiles video")) {
+    if (video.paused && video.srcObject) video.play().catch(() => undefined);
+  }
 });
 
 function begin() {

@@ -12,6 +12,7 @@
 import { Problem, ask, createLine, newToken } from "./santral-line.js";
 import { Outbox } from "./santral-outbox.js";
 import { Peer } from "./santral-peer.js";
+import { Roster } from "./santral-roster.js";
 
 export { Problem };
 
@@ -35,8 +36,7 @@ export class Call extends EventTarget {
   #line = null;
   #outbox = null;
   #peers = new Map();
-  #others = new Map();
-  #lobby = new Map();
+  #roster = new Roster();
   #tracks = { ...SILENT };
   #kept;
   #state = "idle";
@@ -54,8 +54,7 @@ export class Call extends EventTarget {
   #answered = null;
   #timers = { stats: 0, ice: 0 };
 
-  /** The participant that this is, as the roster has it; the room; and what the server limits. */
-  me = null;
+  /** The room, and what the server limits. */
   room = null;
   limits = null;
 
@@ -64,9 +63,10 @@ export class Call extends EventTarget {
    * `transport` ("sse", "websocket", "poll", or "socketio" with `io`); `base`, the server's address; `relayOnly`;
    * `headers()` and `ticket()` for a server that asks who one is; `storage`, where the seat is kept over a reload.
    */
-  constructor({ room, transport = "sse", base = globalThis.location?.href, storage = globalThis.sessionStorage, ...options }) {
+  constructor(options) {
     super();
-    this.#options = { ...OPEN, room, transport, base, storage, ...options };
+    const { location, sessionStorage } = globalThis;
+    this.#options = { ...OPEN, transport: "sse", base: location?.href, storage: sessionStorage, ...options };
     this.#kept = { session: newToken(), token: null, ...this.#load() };
   }
 
@@ -85,14 +85,19 @@ export class Call extends EventTarget {
     return this.#end;
   }
 
+  /** The participant that this is, or `null` before the first answer. */
+  get me() {
+    return this.#roster.me;
+  }
+
   /** Everybody else, in the order in which they came. */
   get participants() {
-    return [...this.#others.values()].sort((one, other) => one.ordinal - other.ordinal);
+    return this.#roster.others;
   }
 
   /** Who waits to be let in, for hosts and moderators. */
   get waiting() {
-    return [...this.#lobby.values()];
+    return this.#roster.waiting;
   }
 
   get isHost() {
@@ -251,14 +256,14 @@ export class Call extends EventTarget {
       case "video.participant.joined": return this.#onJoined(data.participant);
       case "video.participant.updated": return this.#onUpdated(data.participant, data.changed ?? []);
       case "video.participant.left": return this.#onLeft(participantId, data.reason);
-      case "video.lobby.waiting": return this.#changeRoster(() => this.#lobby.set(participantId, data.participant));
-      case "video.lobby.denied": return this.#finish({ reason: "denied", detail: data.reason });
-      case "video.host.changed": return this.#changeRoster(() => this.#everybody().forEach((one) => (one.isHost = one.participantId === participantId)));
-      case "video.room.updated": return this.#changeRoster(() => (this.room = { ...this.room, ...data.room }));
+      case "video.lobby.waiting": return this.#changed(this.#roster.set(data.participant));
+      case "video.lobby.denied": return this.#onDenied(participantId, data.reason);
+      case "video.host.changed": return this.#changed(this.#roster.setHost(participantId));
+      case "video.room.updated": return this.#changed(this.room = data.room);
       case "video.room.closed": return this.#finish({ reason: data.reason ?? "room_closed" });
       case "video.room.expiring": return this.#tell("expiring", data.closesAt);
       case "video.moderation": return this.#onModeration(data);
-      case "video.quality": return this.#changeRoster(() => Object.assign(this.#one(participantId) ?? {}, { quality: data.score }));
+      case "video.quality": return this.#changed(this.#roster.setQuality(participantId, data.score));
       case "video.advice": return this.#setAdvice(data);
       case "webrtc.ice-servers": return this.#setIce(data);
       default: return undefined;
@@ -316,7 +321,7 @@ export class Call extends EventTarget {
 
   #onSeat(answer) {
     if (answer.status !== "lobby") return this.#admit(answer);
-    this.me = answer.participant;
+    this.#roster.me = answer.participant;
     this.#keep({ token: answer.token });
     this.#setState("lobby");
     return this.#settle("lobby");
@@ -325,7 +330,8 @@ export class Call extends EventTarget {
   #admit(answer) {
     const { token, participant, room, limits } = answer;
     const handRaised = this.me?.handRaised === true;
-    Object.assign(this, { me: participant, room, limits });
+    this.#roster.me = participant;
+    Object.assign(this, { room, limits });
     this.#keep({ token });
     this.#outbox.resume(answer.lastSeq);
     if (answer.already) this.#remind(handRaised);
@@ -345,13 +351,9 @@ export class Call extends EventTarget {
     this.room = room;
     this.#roomSeq = roomSeq;
     this.#epoch = epoch;
-    const others = participants.filter(({ participantId }) => participantId !== this.me.participantId);
-    this.me = participants.find(({ participantId }) => participantId === this.me.participantId) ?? this.me;
-    const split = (isWaiting) => new Map(others.filter(({ state }) => (state === "lobby") === isWaiting).map((one) => [one.participantId, one]));
-    this.#lobby = split(true);
-    this.#others = split(false);
-    for (const id of [...this.#peers.keys()]) if (!this.#others.has(id)) this.#drop(id);
-    for (const other of this.#others.values()) {
+    this.#roster.take(participants);
+    for (const id of this.#peers.keys()) if (!this.#roster.get(id)) this.#drop(id);
+    for (const other of this.participants) {
       const peer = this.#peer(other);
       if (!peer.isWell) peer.begin();
     }
@@ -374,35 +376,30 @@ export class Call extends EventTarget {
   // Who is there.
 
   #onJoined(participant) {
-    this.#lobby.delete(participant.participantId);
-    if (participant.participantId === this.me?.participantId) return;
-    this.#others.set(participant.participantId, participant);
+    this.#roster.set(participant);
     // Who comes offers; the connection is made when the offer is here.
     this.#peer(participant);
-    this.#tell("roster");
+    this.#changed();
   }
 
   #onUpdated(participant, changed) {
-    const { participantId } = participant;
-    if (participantId === this.me?.participantId) this.me = { ...this.me, ...participant };
-    else if (participant.state === "lobby") this.#lobby.set(participantId, participant);
-    else {
-      const before = this.#others.get(participantId);
-      this.#others.set(participantId, { ...before, ...participant });
+    const { participantId, state } = participant;
+    const before = this.#roster.set(participant);
+    if (!this.#roster.isMe(participantId) && state !== "lobby") {
       const peer = this.#peer(participant);
       peer.setMuted(participant.mutedByHost ?? {});
-      if (participant.state === "joined" && (changed.includes("connection") || before?.state === "reconnecting")) peer.returned();
+      const isBack = changed.includes("connection") || before?.state === "reconnecting";
+      if (isBack && state === "joined") peer.returned();
     }
-    this.#tell("roster");
+    this.#changed();
   }
 
   #onLeft(participantId, reason) {
-    if (participantId !== this.me?.participantId) {
-      this.#lobby.delete(participantId);
-      const participant = this.#others.get(participantId);
+    if (!this.#roster.isMe(participantId)) {
+      const participant = this.#roster.remove(participantId);
       this.#drop(participantId);
       if (participant) this.#tell("left", { participant, reason });
-      return this.#tell("roster");
+      return this.#changed();
     }
     if (reason !== "timeout") return this.#finish({ reason });
     // The line was away for longer than the seat is kept, and is back: as somebody new.
@@ -410,22 +407,20 @@ export class Call extends EventTarget {
     return this.#enter();
   }
 
+  /** Moderators hear of everybody who was turned away, and whoever it was, of themselves. */
+  #onDenied(participantId, reason) {
+    if (this.#roster.isMe(participantId)) return this.#finish({ reason });
+    return this.#changed(this.#roster.remove(participantId));
+  }
+
   #onModeration({ mute = {}, by }) {
-    for (const [kind, isMuted] of Object.entries(mute)) if (isMuted && this.#tracks[kind]) this.#tracks[kind].enabled = false;
+    for (const [kind, track] of Object.entries(this.#tracks)) if (mute[kind] && track) track.enabled = false;
     this.#tellMedia().catch(() => undefined);
     this.#tell("moderation", { mute, by });
   }
 
-  #one(participantId) {
-    return participantId === this.me?.participantId ? this.me : this.#others.get(participantId);
-  }
-
-  #everybody() {
-    return [this.me, ...this.#others.values()].filter(Boolean);
-  }
-
-  #changeRoster(change) {
-    change();
+  /** The roster, or the room, is another one; whatever made it so is done. */
+  #changed() {
     this.#tell("roster");
   }
 
@@ -433,7 +428,7 @@ export class Call extends EventTarget {
 
   /** The connection to a participant; made, but not begun, if there is none yet. */
   #peer({ participantId, ordinal }) {
-    if (!this.me || participantId === this.me.participantId) return null;
+    if (!this.me || this.#roster.isMe(participantId)) return null;
     const known = this.#peers.get(participantId);
     if (known) return known;
     const peer = new Peer({
@@ -441,18 +436,18 @@ export class Call extends EventTarget {
       ordinal: this.me.ordinal,
       isPolite: this.me.ordinal > ordinal,
       send: (type, negotiationId, data) => this.#outbox.add({ to: participantId, type, negotiationId, data }),
-      isThere: () => this.#isLineUp && this.#others.get(participantId)?.state === "joined",
-      onChange: (what, error) => (what === "problem" ? this.#tell("problem", error) : this.#tell("media", { participantId, what })),
+      isThere: () => this.#isLineUp && this.#roster.get(participantId)?.state === "joined",
+      onChange: () => this.#tell("media", { participantId }),
+      onProblem: (error) => this.#tell("problem", error),
     });
     this.#peers.set(participantId, peer);
     peer.setTracks(this.#tracks);
-    peer.setMuted(this.#others.get(participantId)?.mutedByHost ?? {});
+    peer.setMuted(this.#roster.get(participantId)?.mutedByHost ?? {});
     if (this.#advice) peer.setAdvice(this.#advice);
     return peer;
   }
 
   #drop(participantId) {
-    this.#others.delete(participantId);
     this.#peers.get(participantId)?.close();
     this.#peers.delete(participantId);
     this.#outbox.forget(participantId);
@@ -502,8 +497,9 @@ export class Call extends EventTarget {
     const figures = Object.entries(await this.stats(true));
     const peers = figures.map(([peer, { media, ...figure }]) => ({ peer, ...withoutEmpty(figure) }));
     const headers = { authorization: `Bearer ${this.#kept.token}` };
+    const body = { roomId: this.#options.room, peers };
     // The next one is as good.
-    await ask("POST", this.#line.address("api/webrtc/stats"), { body: { roomId: this.#options.room, peers }, headers }).catch(() => undefined);
+    await ask("POST", this.#line.address("api/webrtc/stats"), { body, headers }).catch(() => undefined);
   }
 
   // The rest.
@@ -543,7 +539,8 @@ export class Call extends EventTarget {
     clearTimeout(this.#timers.ice);
     this.#outbox?.close();
     this.#line?.close();
-    for (const id of [...this.#peers.keys()]) this.#drop(id);
+    for (const id of this.#peers.keys()) this.#drop(id);
+    this.#roster.take([]);
     this.#forgetSeat();
     this.#setState("ended");
     this.#answered?.reject(new Problem({ code: end.reason, detail: end.detail }));
@@ -584,4 +581,4 @@ export class Call extends EventTarget {
   }
 }
 
-const withoutEmpty = (figures) => Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== undefined && value !== null));
+const withoutEmpty = (figures) => Object.fromEntries(Object.entries(figures).filter(([, figure]) => figure != null));

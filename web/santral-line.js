@@ -45,22 +45,20 @@ export async function ask(method, url, { body, headers = {} } = {}) {
     body: body === undefined ? undefined : JSON.stringify(body),
     signal: AbortSignal.timeout(PATIENCE_MS),
   });
+  if (!answer.ok) throw await problemOf(answer);
   const text = await answer.text();
-  if (answer.ok) return text === "" ? null : { httpStatus: answer.status, ...JSON.parse(text) };
-  throw new Problem({ ...problemIn(text), status: answer.status, retryAfterMs: retryAfterMs(answer) });
+  return text === "" ? null : JSON.parse(text);
 }
 
-function problemIn(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return {};
-  }
-}
-
-function retryAfterMs(answer) {
+/** What an answer that is none of the expected kind says. */
+async function problemOf(answer) {
   const seconds = Number(answer.headers.get("retry-after"));
-  return seconds > 0 ? 1000 * seconds : undefined;
+  const known = { status: answer.status, retryAfterMs: seconds > 0 ? 1000 * seconds : undefined };
+  try {
+    return new Problem({ ...(await answer.json()), ...known });
+  } catch {
+    return new Problem(known);
+  }
 }
 
 /** A token with 128 random bits as base64url: the secret of a session. */
@@ -204,7 +202,7 @@ class SseLine extends Line {
       url.searchParams.delete("ticket");
       const answer = await fetch(url, { signal: abort.signal, headers: accept });
       if (answer.ok) return this.lost();
-      return this.refused(new Problem({ ...problemIn(await answer.text()), status: answer.status, retryAfterMs: retryAfterMs(answer) }));
+      return this.refused(await problemOf(answer));
     } catch (error) {
       return this.refused(error);
     } finally {
@@ -301,9 +299,9 @@ class PollLine extends Line {
         url.searchParams.set("wait", POLL_WAIT_S);
         const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(1000 * POLL_WAIT_S + PATIENCE_MS)]);
         const answer = await fetch(url, { headers: await this.headers(), signal });
-        const text = await answer.text();
-        if (!answer.ok) throw new Problem({ ...problemIn(text), status: answer.status, retryAfterMs: retryAfterMs(answer) });
-        if (isMine()) this.#onAnswer(JSON.parse(text));
+        if (!answer.ok) throw await problemOf(answer);
+        const news = await answer.json();
+        if (isMine()) this.#onAnswer(news);
       }
     } catch (error) {
       if (isMine()) this.refused(error);

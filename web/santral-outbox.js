@@ -16,7 +16,7 @@ const COUNTED = ["target_not_in_room", "target_buffer_full"];
 // Pause before a repeat, in milliseconds, doubled each time.
 const RETRY_MS = { min: 400, max: 5000 };
 
-/** `send(signals)` makes one request and gives its answer; `onRefused(problem, signal)` hears of signals that the server did not take. */
+/** `send(signals)` makes one request and gives its answer; `onRefused(problem, signal)` hears of what is not passed on. */
 export class Outbox {
   #send;
   #onRefused;

@@ -25,7 +25,7 @@ function readNegotiation(id = "") {
   return { link, count: Number(count ?? 1) };
 }
 
-/** A connection. `onChange` is called when its state or its tracks have changed. */
+/** A connection to one other participant. */
 export class Peer {
   #options;
   #pc = null;
@@ -53,10 +53,11 @@ export class Peer {
 
   /**
    * `send(type, negotiationId, data)` passes a signal on; `isPolite` says who gives way when both offer at once, and
-   * `isThere()` whether it makes sense to try: the line is up, and the other one is in the room.
+   * `isThere()` whether it makes sense to try: the line is up, and the other one is in the room. `onChange()` hears of
+   * other states and tracks, `onProblem(error)` of what failed.
    */
-  constructor({ configuration, ordinal, isPolite, send, isThere, onChange }) {
-    this.#options = { ordinal, isPolite, send, isThere, onChange };
+  constructor({ configuration, ...options }) {
+    this.#options = options;
     this.#configuration = configuration;
   }
 
@@ -135,7 +136,7 @@ export class Peer {
   #run(job) {
     if (this.#queue === null) return;
     this.#queue = this.#queue.then(() => this.#queue && job()).catch((error) => {
-      if (this.#queue) this.#options.onChange("problem", error);
+      if (this.#queue) this.#options.onProblem(error);
     });
   }
 
@@ -260,7 +261,7 @@ export class Peer {
     if (pc.connectionState === "connected") this.#setupMs ??= Math.round(performance.now() - this.#begunAt);
     if (pc.connectionState === "failed") restart();
     if (pc.connectionState === "disconnected") this.#disconnected = setTimeout(restart, DISCONNECTED_MS);
-    this.#options.onChange("state");
+    this.#options.onChange();
   }
 
   /** The transceivers by what they carry: the first for sound, the first and the second for pictures. */
@@ -291,7 +292,7 @@ export class Peer {
       for (const track of stream.getTracks()) if (!tracks.includes(track)) stream.removeTrack(track);
       for (const track of tracks) stream.addTrack(track);
     }
-    this.#options.onChange("tracks");
+    this.#options.onChange();
   }
 
   /** Limits what is sent, without a negotiation. Before the first one there is nothing to limit. */
@@ -333,7 +334,8 @@ export class Peer {
         width: received.frameWidth, height: received.frameHeight, fps: received.framesPerSecond,
       };
     }
-    return { ...empty, ...this.#rates(by("inbound-rtp"), by("outbound-rtp"), isReport), ...pathOf(report), setupMs: this.#setupMs, media };
+    const rates = this.#rates(by("inbound-rtp"), by("outbound-rtp"), isReport);
+    return { ...empty, ...rates, ...pathOf(report), setupMs: this.#setupMs, media };
   }
 
   #rates(received, sent, isReport) {

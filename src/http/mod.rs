@@ -161,6 +161,7 @@ fn pages() -> Vec<Operation> {
         read("/santral-line.js", Public, page::call_line),
         read("/santral-outbox.js", Public, page::call_outbox),
         read("/santral-peer.js", Public, page::call_peer),
+        read("/santral-roster.js", Public, page::call_roster),
     ];
     pages.into_iter().flatten().collect()
 }

@@ -77,6 +77,11 @@ pub async fn call_peer() -> HttpResponse {
     asset("text/javascript; charset=utf-8", include_str!("../../web/santral-peer.js"))
 }
 
+/// `GET /santral-roster.js`.
+pub async fn call_roster() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("../../web/santral-roster.js"))
+}
+
 fn asset(content_type: &str, text: &'static str) -> HttpResponse {
     HttpResponse::Ok()
         .content_type(content_type)

@@ -10,7 +10,7 @@ use crate::support::contract::assert_refused;
 use crate::support::{PATIENCE, Santral};
 
 /// Pages for people; they are no part of the API.
-pub(crate) const PAGES: [&str; 19] = [
+pub(crate) const PAGES: [&str; 20] = [
     "/",
     "/account.js",
     "/app.js",
@@ -25,6 +25,7 @@ pub(crate) const PAGES: [&str; 19] = [
     "/santral-line.js",
     "/santral-outbox.js",
     "/santral-peer.js",
+    "/santral-roster.js",
     "/api/docs",
     "/api/docs/{file}",
     // A protocol of others.
