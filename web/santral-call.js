@@ -130,6 +130,11 @@ export class Call extends EventTarget {
       this.#line = createLine(transport, { base, headers, ticket, io, session: this.#kept.session });
       this.#outbox = new Outbox({
         send: (signals) => this.#sendSignals(signals),
+        // The answer of a resume says where the server has got to.
+        resync: async () => {
+          this.#enter();
+          await this.#entering;
+        },
         // Who is gone, is gone; the roster says so.
         onRefused: (problem) => problem.status !== 404 && this.#tell("problem", problem),
       });
@@ -142,7 +147,7 @@ export class Call extends EventTarget {
     const { token } = this.#kept;
     const line = this.#line;
     if (line && token) {
-      const told = line.request("leave", { roomId: this.#options.room, reason, token }, token).catch(() => undefined);
+      const told = line.request("leave", { roomId: this.#options.room, reason }, token).catch(() => undefined);
       // Who leaves does not wait for a line that is down; the seat is free when its grace is over.
       await Promise.race([told, new Promise((resolve) => setTimeout(resolve, LEAVE_MS))]);
     }
@@ -315,7 +320,7 @@ export class Call extends EventTarget {
       client: { sdk: "santral-call", version: "1", features: [] },
     };
     // After a reload nothing is left of what was handled, so the snapshot is wanted.
-    const place = resume && !this.#isFresh ? { lastRoomSeq: this.#roomSeq } : {};
+    const place = resume && !this.#isFresh ? { lastRoomSeq: this.#roomSeq, epoch: this.#epoch } : {};
     return { ...wanted, ...(resume && { resume }), ...place };
   }
 

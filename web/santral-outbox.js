@@ -16,9 +16,13 @@ const COUNTED = ["target_not_in_room", "target_buffer_full"];
 // Pause before a repeat, in milliseconds, doubled each time.
 const RETRY_MS = { min: 400, max: 5000 };
 
-/** `send(signals)` makes one request and gives its answer; `onRefused(problem, signal)` hears of what is not passed on. */
+/**
+ * `send(signals)` makes one request and gives its answer, `resync()` finds out where the server has got to and says it to
+ * `resume`, and `onRefused(problem, signal)` hears of what is not passed on.
+ */
 export class Outbox {
   #send;
+  #resync;
   #onRefused;
   #waiting = [];
   #last = 0;
@@ -27,8 +31,9 @@ export class Outbox {
   #isClosed = false;
   #wake = null;
 
-  constructor({ send, onRefused }) {
+  constructor({ send, resync, onRefused }) {
     this.#send = send;
+    this.#resync = resync;
     this.#onRefused = onRefused;
   }
 
@@ -85,10 +90,11 @@ export class Outbox {
         // A server that was started again counts from the start, and has put them aside to wait for what it never had.
         signals = signals.filter((_, index) => accepted[index]?.parked);
       } catch (error) {
-        const expected = error instanceof Problem ? error.rest.expected : undefined;
-        if (Number.isInteger(expected) && expected !== first) this.#last = expected - 1;
-        else if (error instanceof Problem && !error.passes) return this.#refuse(signals, error);
-        else await this.#pause(error.rest?.retryAfterMs ?? pauseMs);
+        const isProblem = error instanceof Problem;
+        const isGap = isProblem && error.code === "seq_gap";
+        if (isProblem && !error.passes && !isGap) return this.#refuse(signals, error);
+        if (isGap) await this.#resync();
+        await this.#pause(error.rest?.retryAfterMs ?? pauseMs);
         pauseMs = Math.min(2 * pauseMs, RETRY_MS.max);
       }
     }
