@@ -8,6 +8,7 @@
 //! | `registry`, `requests`, `restore` | all rooms of a node, who asks what of which, how they come back |
 //! | `links`, `timers` | what their lines and the clock do |
 //! | `effect`, `refusal`, `ids` | what comes out, what goes wrong, what things are called |
+//! | `audit` | what must hold at any time |
 //!
 //! Sans-I/O like the shards: both clocks, ids and hashes come in as arguments, effects go out as values.
 //! One writer drives all rooms of a node, so a room needs no lock, and its events have one order.
@@ -16,6 +17,7 @@
 //! session's inbox. So nothing is lost or overtaken while a session moves, and while a line is down events
 //! wait here, under the bounds of the room, not in the inbox.
 
+mod audit;
 mod effect;
 mod ids;
 mod join;

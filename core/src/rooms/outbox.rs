@@ -13,6 +13,7 @@ use crate::limits::{
 };
 use crate::time::Moment;
 
+use super::audit::require;
 use super::ids::ParticipantId;
 
 /// What is known of a signal.
@@ -162,6 +163,15 @@ impl Outbox {
         self.batch += 1;
         self.sent = self.items.partition_point(|item| item.room_seq <= seen);
         true
+    }
+
+    /// See [`super::Rooms::audit`].
+    pub(super) fn audit(&self) -> Result<(), String> {
+        require(self.items.len() <= ROOM_BUFFER_EVENTS_MAX, "events that wait are bounded")?;
+        require(self.bytes <= ROOM_BUFFER_BYTES_MAX, "bytes that wait are bounded")?;
+        require(self.bytes == self.items.iter().map(Item::bytes).sum::<usize>(), "bytes are counted")?;
+        require(self.sent + self.in_flight <= self.items.len(), "what was sent is there")?;
+        require(self.items.iter().is_sorted_by(|one, next| one.room_seq < next.room_seq), "events are in order")
     }
 
     fn push(&mut self, item: Item) {

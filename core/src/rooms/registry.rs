@@ -68,10 +68,10 @@ pub struct Rooms {
     pub(super) rooms: BTreeMap<RoomId, Room>,
     pub(super) tokens: BTreeMap<TokenHash, RoomId>,
     /// Rooms in which a session sits, each as often as it sits there.
-    sessions: BTreeMap<SessionToken, Vec<RoomId>>,
+    pub(super) sessions: BTreeMap<SessionToken, Vec<RoomId>>,
     pub(super) dead: BTreeMap<TokenHash, Dead>,
-    dead_in_order: VecDeque<TokenHash>,
-    due: BTreeSet<(Moment, RoomId)>,
+    pub(super) dead_in_order: VecDeque<TokenHash>,
+    pub(super) due: BTreeSet<(Moment, RoomId)>,
     pub(super) effects: Effects,
 }
 

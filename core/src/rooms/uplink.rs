@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::limits::{PARKED_BYTES_MAX, PARKED_PATIENCE, SIGNALS_AHEAD_MAX};
 use crate::time::Moment;
 
+use super::audit::require;
 use super::signals::Signal;
 
 /// What to do with a signal.
@@ -81,6 +82,15 @@ impl Uplink {
     /// When the patience with a hole ends.
     pub(super) fn deadline(&self) -> Option<Moment> {
         self.parked_until
+    }
+
+    /// See [`super::Rooms::audit`].
+    pub(super) fn audit(&self) -> Result<(), String> {
+        let bytes: usize = self.parked.values().map(|signal| signal.data.get().len()).sum();
+        require(bytes == self.parked_bytes && bytes <= PARKED_BYTES_MAX, "parked bytes are counted and bounded")?;
+        let is_ahead = |seq: &u64| *seq > self.last_seq + 1 && *seq <= self.last_seq + SIGNALS_AHEAD_MAX;
+        require(self.parked.keys().all(is_ahead), "what is parked waits for something")?;
+        require(self.parked.is_empty() == self.parked_until.is_none(), "what is parked does not wait for ever")
     }
 
     /// Gives up what waits behind a hole.
