@@ -253,19 +253,20 @@ impl Room {
         let body = serde_json::json!({ "participantId": seat.id.as_str(), "reason": reason });
         let (seq, publication) = self.event(name, body);
         let unsent = seat.outbox.drain_unsent();
-        match &seat.line {
-            Line::Up(place) => {
-                let last_word = Arc::clone(&publication);
-                let batch = unsent.into_iter().map(|item| item.publication).chain([last_word]).collect();
-                out.push(Effect::Deliver { to: place.clone(), parcel: None, batch });
-            }
-            Line::Down { .. } => self.tell_senders(&seat.id, &unsent),
+        if let Line::Up(place) = &seat.line {
+            let words = unsent.iter().map(|item| Arc::clone(&item.publication));
+            let batch = words.chain([Arc::clone(&publication)]).collect();
+            out.push(Effect::Deliver { to: place.clone(), parcel: None, batch });
         }
         let was_in = seat.is_admitted;
         for other in &mut self.seats {
             if (was_in && other.is_admitted) || (!was_in && other.moderates()) {
                 other.outbox.push_event(Item::new(seq, Arc::clone(&publication), None));
             }
+        }
+        if !seat.is_up() {
+            // With numbers behind that of the news, so after them.
+            self.tell_senders(&seat.id, &unsent);
         }
         if was_in {
             let mut record = seat.record(&self.id);

@@ -165,3 +165,16 @@ fn rows_that_were_cut_short_make_one_host() {
     let (_, people) = after.rooms.detail(&room(), &Actor::Participant(token)).expect("there");
     assert_eq!(people.unwrap_or_default().iter().filter(|person| person.is_host).count(), 1);
 }
+
+#[test]
+fn a_sender_hears_that_its_target_left_before_what_did_not_reach_it() {
+    let mut stage = Stage::new(|_| ());
+    let (a, _) = stage.join("a").expect("in");
+    let (_, token) = stage.join("b").expect("in");
+    stage.rooms.link_down(stage.clock(), &place("a").session, place("a").connection, DisconnectReason::Unreachable);
+    stage.signal(token, Some(1), &a.participant.participant_id).expect("buffered");
+    stage.told.clear();
+    stage.pass(Duration::from_secs(20));
+    let told: Vec<_> = stage.told.iter().map(|(line, data)| (line.as_str(), data["roomSeq"].as_u64())).collect();
+    assert_eq!(told, [("b video.participant.left", Some(5)), ("b webrtc.undelivered", Some(6))]);
+}
