@@ -287,18 +287,21 @@ impl Room {
         if is_first {
             self.begin(clock, out);
         }
-        self.take_host(out, index);
+        let gave_way = self.take_host(out, index);
         let seat = &self.seats[index];
         let body = serde_json::json!({ "participant": seat.view() });
         out.push(Effect::Record(Box::new(Record::Participant(seat.record(&self.id)))));
         self.happened(out, NewsKind::ParticipantJoined, Some(&self.seats[index]));
         self.tell(Audience::Others(&id), "video.participant.joined", body);
+        if gave_way {
+            self.tell_of_host(out, index);
+        }
     }
 
-    /// Whoever can prove to be the host is, unless somebody is who can.
-    fn take_host(&mut self, out: &mut Effects, index: usize) {
+    /// Whoever can prove to be the host is, unless somebody is who can. True when somebody gave way.
+    fn take_host(&mut self, out: &mut Effects, index: usize) -> bool {
         if !self.seats[index].proves_host || self.seats.iter().any(|seat| seat.is_host && seat.proves_host) {
-            return;
+            return false;
         }
         let earlier = self.seats.iter().position(|seat| seat.is_host);
         for (other, seat) in self.seats.iter_mut().enumerate() {
@@ -306,8 +309,8 @@ impl Room {
         }
         if let Some(earlier) = earlier {
             self.record_person(out, earlier);
-            self.tell_of_host(out, index);
         }
+        earlier.is_some()
     }
 
     fn come_back(&mut self, clock: Clock, out: &mut Effects, index: usize, place: Place, join: &Join) -> Joined {

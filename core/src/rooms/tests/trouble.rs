@@ -178,3 +178,21 @@ fn a_sender_hears_that_its_target_left_before_what_did_not_reach_it() {
     let told: Vec<_> = stage.told.iter().map(|(line, data)| (line.as_str(), data["roomSeq"].as_u64())).collect();
     assert_eq!(told, [("b video.participant.left", Some(5)), ("b webrtc.undelivered", Some(6))]);
 }
+
+#[test]
+fn everybody_hears_that_somebody_is_there_before_they_hear_that_it_is_the_host() {
+    let mut stage = Stage::new(|_| ());
+    let mut host = stage.ask("a");
+    host.host_token = Some(TokenHash(HOST));
+    let (_, token) = stage.join_as(host).expect("in");
+    let (b, _) = stage.join("b").expect("in");
+    let heir = ParticipantId::parse(&b.participant.participant_id).expect("valid");
+    stage.rooms.transfer_host(&room(), &Actor::Participant(token), &heir).expect("transferred");
+    stage.drain(true);
+    stage.take_told();
+    let mut owner = stage.ask("c");
+    owner.host_token = Some(TokenHash(HOST));
+    stage.join_as(owner).expect("in");
+    let told: Vec<_> = stage.take_told().into_iter().filter(|line| line.starts_with("b ")).collect();
+    assert_eq!(told, ["b video.participant.joined", "b video.host.changed"]);
+}
