@@ -142,9 +142,15 @@ impl Room {
             Turn::Now => {
                 // A number that was answered is used up, whatever the answer.
                 uplink.passed(seq);
-                self.relay(clock, index, &signal).map_err(|refusal| (refusal, seq))
+                self.relay(clock, index, &signal).map_err(|refusal| {
+                    self.seats[index].uplink.refused(seq, code(&refusal));
+                    (refusal, seq)
+                })
             }
-            Turn::Duplicate => Ok(SignalFate { duplicate: true, ..fate(seq) }),
+            Turn::Duplicate => {
+                let error = uplink.refusal_of(seq).map(str::to_owned);
+                Ok(SignalFate { duplicate: true, error, ..fate(seq) })
+            }
             Turn::Gap => Err((RoomRefusal::SeqGap { expected: uplink.last_seq() + 1 }, seq)),
             Turn::Wait => {
                 uplink.park(clock.now, seq.unwrap_or_default(), signal);
@@ -160,7 +166,10 @@ impl Room {
             self.seats[index].uplink.passed(signal.seq);
             match self.relay(clock, index, &signal) {
                 Ok(_) => passed_on += 1,
-                Err(refusal) => self.tell_undelivered(index, &[signal], code(&refusal)),
+                Err(refusal) => {
+                    self.seats[index].uplink.refused(signal.seq, code(&refusal));
+                    self.tell_undelivered(index, &[signal], code(&refusal));
+                }
             }
         }
         passed_on

@@ -3,10 +3,10 @@
 //! Requests that nobody waits for overtake each other, and one whose answer was lost is sent again. So
 //! signals may have numbers: a repeated one is recognised, and one that is too early waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::limits::{PARKED_BYTES_MAX, PARKED_PATIENCE, SIGNALS_AHEAD_MAX};
+use crate::limits::{PARKED_BYTES_MAX, PARKED_PATIENCE, REFUSED_SIGNALS_MAX, SIGNALS_AHEAD_MAX};
 use crate::time::Moment;
 
 use super::audit::require;
@@ -34,6 +34,8 @@ pub(super) struct Uplink {
     parked_until: Option<Moment>,
     /// Signals are missing, and nobody waits for them any more.
     is_broken: bool,
+    /// The last that were not passed on, and why: their repetition gets the same answer.
+    refused: VecDeque<(u64, &'static str)>,
 }
 
 impl Uplink {
@@ -61,6 +63,20 @@ impl Uplink {
             self.last_seq = seq;
             self.is_broken = false;
         }
+    }
+
+    /// The signal of this number was not passed on.
+    pub(super) fn refused(&mut self, seq: Option<u64>, why: &'static str) {
+        let Some(seq) = seq else { return };
+        if self.refused.len() == REFUSED_SIGNALS_MAX {
+            self.refused.pop_front();
+        }
+        self.refused.push_back((seq, why));
+    }
+
+    /// Why the signal of this number was not passed on.
+    pub(super) fn refusal_of(&self, seq: Option<u64>) -> Option<&'static str> {
+        self.refused.iter().find(|(refused, _)| Some(*refused) == seq).map(|(_, why)| *why)
     }
 
     /// Lets a signal wait.

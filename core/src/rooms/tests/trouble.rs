@@ -196,3 +196,14 @@ fn everybody_hears_that_somebody_is_there_before_they_hear_that_it_is_the_host()
     let told: Vec<_> = stage.take_told().into_iter().filter(|line| line.starts_with("b ")).collect();
     assert_eq!(told, ["b video.participant.joined", "b video.host.changed"]);
 }
+
+#[test]
+fn a_refused_signal_that_is_repeated_is_refused_again() {
+    let mut stage = Stage::new(|_| ());
+    let (_, token) = stage.join("a").expect("in");
+    assert_eq!(stage.signal(token, Some(1), "p_x"), Err(RoomRefusal::NoTarget));
+    let again = stage.rooms.signal(stage.clock(), &room(), &token, vec![signal(Some(1), "p_x")]);
+    let (fates, _) = again.expect("answered");
+    assert!(fates[0].duplicate);
+    assert_eq!(fates[0].error.as_deref(), Some("target_not_in_room"));
+}
