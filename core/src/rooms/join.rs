@@ -330,6 +330,8 @@ impl Room {
         let resync = !seen.is_some_and(|(upto, _)| seat.outbox.rewind(*upto));
         if resync {
             seat.outbox.restart(seq);
+            // The answer says up to which number all was passed on: what comes next is something else.
+            seat.uplink.restart();
         }
         rotate(out, seat, join.fresh_token, join.resume);
         if seat.is_admitted {

@@ -95,6 +95,12 @@ impl Uplink {
         Some(signal)
     }
 
+    /// Forgets what waits: its sender begins anew behind the last number.
+    pub(super) fn restart(&mut self) {
+        self.parked.clear();
+        (self.parked_until, self.parked_bytes) = (None, 0);
+    }
+
     /// When the patience with a hole ends.
     pub(super) fn deadline(&self) -> Option<Moment> {
         self.parked_until

@@ -207,3 +207,22 @@ fn a_refused_signal_that_is_repeated_is_refused_again() {
     assert!(fates[0].duplicate);
     assert_eq!(fates[0].error.as_deref(), Some("target_not_in_room"));
 }
+
+#[test]
+fn a_page_that_was_loaded_anew_does_not_send_what_the_page_before_it_had_begun() {
+    let mut stage = Stage::new(|_| ());
+    let (a, _) = stage.join("a").expect("in");
+    let (_, token) = stage.join("b").expect("in");
+    let to = a.participant.participant_id;
+    stage.signal(token, Some(2), &to).expect("parked");
+    let mut again = stage.ask("b");
+    again.resume = Some(token);
+    let (joined, token) = stage.join_as(again).expect("back");
+    assert_eq!(joined.last_seq, 0);
+    stage.take_told();
+    stage.signal(token, Some(1), &to).expect("sent");
+    stage.signal(token, Some(2), &to).expect("sent");
+    assert_eq!(stage.take_told(), ["a webrtc.signal", "a webrtc.signal"]);
+    let fates = stage.rooms.signal(stage.clock(), &room(), &token, vec![signal(Some(3), &to)]).expect("sent").0;
+    assert!(!fates[0].duplicate);
+}
