@@ -371,7 +371,7 @@ impl Room {
         }
     }
 
-    fn flush_probing(&mut self, index: usize, out: &mut Effects) {
+    pub(super) fn flush_probing(&mut self, index: usize, out: &mut Effects) {
         // The line may have gone down since somebody looked: only its shard can tell.
         self.flush_seat(index, out, true);
         self.flush(out);

@@ -5,7 +5,8 @@ use santral_schema::video::LeaveReason;
 
 use super::effect::{Clock, Effects, Parcel, Place};
 use super::room::Room;
-use super::seat::Line;
+use super::seat::{Absence, Line};
+use crate::limits::SIGN_OF_LIFE;
 use crate::names::{ConnectionId, SessionToken};
 use crate::time::Moment;
 
@@ -17,7 +18,7 @@ impl Room {
         seat.outbox.settle(clock.now, parcel.batch, arrived);
         // Where its line ends elsewhere by now, the batch goes there.
         if !arrived && seat.generation == parcel.generation {
-            self.line_down(index, clock.now + self.settings.more.grace);
+            self.line_down(index, clock.now + self.settings.more.grace, Absence::Unlinked);
         }
         self.flush(out);
     }
@@ -48,13 +49,16 @@ impl Room {
         connection: ConnectionId,
         reason: DisconnectReason,
     ) {
-        let is_its = |line: &Line| matches!(line, Line::Up(place) if place.connection == connection);
+        let is_its = |line: &Line| match line {
+            Line::Up(place) | Line::Down { absence: Absence::Silent(place), .. } => place.connection == connection,
+            Line::Down { absence: Absence::Unlinked | Absence::PageClosed, .. } => false,
+        };
         while let Some(index) =
             self.seats.iter().position(|seat| seat.session.as_ref() == Some(session) && is_its(&seat.line))
         {
             match reason_to_leave(reason) {
                 Some(reason) => self.send_away(clock, out, index, reason),
-                None => self.line_down(index, clock.now + self.settings.more.grace),
+                None => self.line_down(index, clock.now + self.settings.more.grace, Absence::Unlinked),
             }
         }
         self.after_change_of_members(clock, out);
@@ -65,21 +69,35 @@ impl Room {
     pub(super) fn link_lost(&mut self, clock: Clock, out: &mut Effects, session: &SessionToken) {
         for index in 0..self.seats.len() {
             if self.seats[index].session.as_ref() == Some(session) && self.seats[index].is_up() {
-                self.line_down(index, clock.now + self.settings.more.grace);
+                self.line_down(index, clock.now + self.settings.more.grace, Absence::Unlinked);
             }
         }
         self.flush(out);
     }
 
+    /// Something came from whoever sits there. One that was silent is back, if its link still is.
+    pub(super) fn sign_of_life(&mut self, clock: Clock, out: &mut Effects, index: usize) {
+        let seat = &mut self.seats[index];
+        if let Line::Down { absence: Absence::Silent(place), .. } = &seat.line {
+            (seat.line, seat.silent_from) = (Line::Up(place.clone()), Some(clock.now));
+            seat.generation += 1;
+            self.tell_of_update(index, &["state"], true);
+            self.flush_probing(index, out);
+        }
+        if let Some(silent_from) = &mut self.seats[index].silent_from {
+            *silent_from = clock.now + SIGN_OF_LIFE;
+        }
+    }
+
     /// Keeps a seat whose line is down for a while. Others must not end their media: it may still flow.
-    pub(super) fn line_down(&mut self, index: usize, until: Moment) {
+    pub(super) fn line_down(&mut self, index: usize, until: Moment, absence: Absence) {
         let seat = &mut self.seats[index];
         let was_up = seat.is_up();
         let until = match seat.line {
-            Line::Down { until: earlier } => until.min(earlier),
+            Line::Down { until: earlier, .. } => until.min(earlier),
             Line::Up(_) => until,
         };
-        seat.line = Line::Down { until };
+        (seat.line, seat.silent_from) = (Line::Down { until, absence }, None);
         seat.generation += 1;
         if was_up {
             self.tell_of_update(index, &["state"], true);

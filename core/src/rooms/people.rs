@@ -11,9 +11,9 @@ use super::ids::{ParticipantId, TokenHash};
 use super::join::subjects_of;
 use super::refusal::{Decided, RoomRefusal};
 use super::room::{Audience, Bar, Room};
-use super::seat::{Line, Seat, Visitor};
+use super::seat::{Absence, Line, Seat, Visitor};
 use super::settings::SettingsChange;
-use crate::limits::{BARS_MAX, KICK_PAUSE, PAGE_CLOSED_GRACE, SIGN_OF_LIFE};
+use crate::limits::{BARS_MAX, KICK_PAUSE, PAGE_CLOSED_GRACE};
 
 /// Who wants something done.
 #[derive(Debug, Clone)]
@@ -143,7 +143,7 @@ impl Room {
             return Err(NOT_HOST);
         }
         if let Some(index) = power.seat {
-            self.sign_of_life(clock, index);
+            self.sign_of_life(clock, out, index);
         }
         let mute = change.mute;
         let changed = apply(&mut self.seats[index], change);
@@ -164,7 +164,7 @@ impl Room {
     pub(super) fn leave(&mut self, clock: Clock, out: &mut Effects, index: usize, reason: LeaveReason) {
         if reason == LeaveReason::PageClosed && self.seats[index].is_admitted {
             let until = clock.now + PAGE_CLOSED_GRACE.min(self.settings.more.grace);
-            self.line_down(index, until);
+            self.line_down(index, until, Absence::PageClosed);
         } else {
             self.send_away(clock, out, index, LeaveReason::ClientLeave);
         }
@@ -339,13 +339,6 @@ impl Room {
             (true, false) => Audience::Members,
         };
         self.tell(audience, "video.participant.updated", body);
-    }
-
-    /// Something came from whoever sits there.
-    pub(super) fn sign_of_life(&mut self, clock: Clock, index: usize) {
-        if let Some(silent_from) = &mut self.seats[index].silent_from {
-            *silent_from = clock.now + SIGN_OF_LIFE;
-        }
     }
 
     pub(super) fn record_person(&self, out: &mut Effects, index: usize) {

@@ -389,7 +389,7 @@ impl Rooms {
         self.check_token(id, token)?;
         let room = self.rooms.get_mut(id).ok_or(RoomRefusal::NoRoom)?;
         let done = room.bearer(&mut self.effects, token).and_then(|index| {
-            room.sign_of_life(clock, index);
+            room.sign_of_life(clock, &mut self.effects, index);
             work(room, &mut self.effects, index)
         });
         self.settle(id);

@@ -9,7 +9,7 @@ use super::effect::{Clock, Effect, ParticipantRecord, RoomRecord};
 use super::outbox::Outbox;
 use super::registry::{Rooms, moment_of};
 use super::room::{Bar, Room};
-use super::seat::{Line, Seat, Visitor};
+use super::seat::{Absence, Line, Seat, Visitor};
 use super::uplink::{Bucket, Uplink};
 use crate::call_quality::QualityWatch;
 use crate::entry::Timestamp;
@@ -102,7 +102,7 @@ fn seat_of(saved: ParticipantRecord, until: Moment, permissions: Permissions) ->
         token: saved.token,
         earlier_token: None,
         session: None,
-        line: Line::Down { until },
+        line: Line::Down { until, absence: Absence::Unlinked },
         generation: 0,
         is_admitted: true,
         waits_until: until,

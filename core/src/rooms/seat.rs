@@ -44,7 +44,18 @@ pub(super) enum Line {
     /// At this session.
     Up(Place),
     /// Nowhere; its seat is kept until then.
-    Down { until: Moment },
+    Down { until: Moment, absence: Absence },
+}
+
+/// Why nobody is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// Its link is gone.
+    Unlinked,
+    /// Its page said that it closes.
+    PageClosed,
+    /// Its link may be there, but its client reports no more.
+    Silent(Place),
 }
 
 /// See the module.
@@ -157,7 +168,7 @@ impl Seat {
     pub(super) fn deadline(&self) -> Option<Moment> {
         let down = match self.line {
             Line::Up(_) => None,
-            Line::Down { until } => Some(until),
+            Line::Down { until, .. } => Some(until),
         };
         let waits = (!self.is_admitted).then_some(self.waits_until);
         let silent = self.silent_from.filter(|_| self.is_up());

@@ -7,7 +7,7 @@ use super::effect::{Clock, Effects, NewsKind};
 use super::refusal::Decided;
 use super::registry::moment_of;
 use super::room::{Audience, Room};
-use super::seat::Line;
+use super::seat::{Absence, Line, Seat};
 use crate::limits::EXPIRY_WARNING;
 use crate::time::Moment;
 
@@ -15,7 +15,7 @@ impl Room {
     /// When something of it is due.
     pub(super) fn deadline(&self) -> Option<Moment> {
         let ends = self.ends.map(|ends| if self.is_warned { ends } else { before(ends) });
-        let of_seats = self.seats.iter().filter_map(super::seat::Seat::deadline).min();
+        let of_seats = self.seats.iter().filter_map(Seat::deadline).min();
         [self.empty_until, ends, of_seats].into_iter().flatten().min()
     }
 
@@ -38,9 +38,12 @@ impl Room {
             return;
         }
         for index in 0..self.seats.len() {
-            if self.seats[index].silent_from.is_some_and(|from| from <= now) && self.seats[index].is_up() {
-                self.seats[index].silent_from = None;
-                self.line_down(index, now + self.settings.more.grace);
+            let seat = &self.seats[index];
+            if let Line::Up(place) = &seat.line
+                && seat.silent_from.is_some_and(|from| from <= now)
+            {
+                let absence = Absence::Silent(place.clone());
+                self.line_down(index, now + self.settings.more.grace, absence);
             }
             if self.seats[index].uplink.deadline().is_some_and(|deadline| deadline <= now) {
                 self.give_up_parked(index);
@@ -56,8 +59,9 @@ impl Room {
     /// Those whose grace, or whose patience in the lobby, is over.
     fn end_waits(&mut self, clock: Clock, out: &mut Effects) {
         let now = clock.now;
-        let over = |seat: &super::seat::Seat| match seat.line {
-            Line::Down { until } if until <= now => Some(LeaveReason::Timeout),
+        let over = |seat: &Seat| match seat.line {
+            Line::Down { until, absence: Absence::PageClosed } if until <= now => Some(LeaveReason::PageClosed),
+            Line::Down { until, .. } if until <= now => Some(LeaveReason::Timeout),
             Line::Down { .. } | Line::Up(_) => {
                 (!seat.is_admitted && seat.waits_until <= now).then_some(LeaveReason::LobbyTimeout)
             }

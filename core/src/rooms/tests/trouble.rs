@@ -226,3 +226,33 @@ fn a_page_that_was_loaded_anew_does_not_send_what_the_page_before_it_had_begun()
     let fates = stage.rooms.signal(stage.clock(), &room(), &token, vec![signal(Some(3), &to)]).expect("sent").0;
     assert!(!fates[0].duplicate);
 }
+
+#[test]
+fn who_was_silent_is_back_with_the_next_word() {
+    let mut stage = Stage::new(|_| ());
+    let (_, token) = stage.join("a").expect("in");
+    stage.join("b").expect("in");
+    stage.rooms.note_quality(stage.clock(), &room(), &token, None, false).expect("noted");
+    stage.pass(Duration::from_secs(60));
+    stage.take_told();
+    stage.rooms.note_quality(stage.clock(), &room(), &token, None, false).expect("noted");
+    stage.drain(true);
+    assert_eq!(stage.told.pop().map(|(_, data)| data["participant"]["state"].clone()), Some(Value::from("joined")));
+    stage.pass(Duration::from_secs(59));
+    assert_eq!(stage.rooms.census(), (1, 2, 0));
+    // A link that is gone meanwhile is no link.
+    stage.pass(Duration::from_secs(1));
+    stage.rooms.link_down(stage.clock(), &place("a").session, place("a").connection, DisconnectReason::Unreachable);
+    stage.rooms.note_quality(stage.clock(), &room(), &token, None, false).expect("noted");
+    stage.pass(Duration::from_secs(20));
+    assert_eq!(stage.rooms.census(), (1, 1, 0));
+}
+
+#[test]
+fn a_page_that_closed_for_good_is_said_to_have() {
+    let mut stage = Stage::new(|_| ());
+    let (_, token) = stage.join("a").expect("in");
+    stage.rooms.leave(stage.clock(), &room(), &token, LeaveReason::PageClosed).expect("noted");
+    stage.pass(Duration::from_secs(5));
+    assert!(stage.news.contains(&NewsKind::ParticipantLeft(LeaveReason::PageClosed)));
+}
