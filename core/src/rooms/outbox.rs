@@ -156,7 +156,7 @@ impl Outbox {
     /// The client has everything up to this event. True when everything behind it is still there and
     /// will be sent (again); false changes nothing.
     pub(super) fn rewind(&mut self, seen: u64) -> bool {
-        if seen < self.dropped_upto || self.lost {
+        if seen < self.dropped_upto {
             return false;
         }
         self.in_flight = 0;
@@ -175,6 +175,11 @@ impl Outbox {
     }
 
     fn push(&mut self, item: Item) {
+        if self.lost {
+            // What is told instead of all that was lost will tell of this too.
+            self.dropped_upto = item.room_seq;
+            return;
+        }
         self.bytes += item.bytes();
         self.items.push_back(item);
     }

@@ -88,8 +88,6 @@ impl Rooms {
 
 /// A seat as it was before the restart, with its line down.
 fn seat_of(saved: ParticipantRecord, until: Moment, permissions: Permissions) -> Seat {
-    let mut outbox = Outbox::default();
-    outbox.give_up(0);
     Seat {
         id: saved.id,
         visitor: Visitor {
@@ -119,7 +117,8 @@ fn seat_of(saved: ParticipantRecord, until: Moment, permissions: Permissions) ->
         quality: saved.quality,
         quality_watch: QualityWatch::default(),
         joined_at: saved.joined_at,
-        outbox,
+        // Of another incarnation than any that its client has seen, so that it has to begin anew.
+        outbox: Outbox::default(),
         uplink: Uplink::default(),
         bucket: Bucket::default(),
         ice_due: None,

@@ -207,13 +207,14 @@ impl Room {
 
     /// The same for one seat; `probe` asks whether its line is up even if there is nothing to send.
     pub(super) fn flush_seat(&mut self, index: usize, out: &mut Effects, probe: bool) {
-        if !self.seats[index].is_up() {
-            return;
-        }
+        // At once, also while its line is down: whatever comes later builds on how things stood.
         if self.seats[index].outbox.take_loss() {
             let body = self.snapshot_for(index);
             let (seq, publication) = self.event("video.room.resync", body);
             self.seats[index].outbox.push_event(Item::new(seq, publication, None));
+        }
+        if !self.seats[index].is_up() {
+            return;
         }
         let seat = &mut self.seats[index];
         let Line::Up(place) = &seat.line else { return };

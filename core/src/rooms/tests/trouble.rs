@@ -256,3 +256,26 @@ fn a_page_that_closed_for_good_is_said_to_have() {
     stage.pass(Duration::from_secs(5));
     assert!(stage.news.contains(&NewsKind::ParticipantLeft(LeaveReason::PageClosed)));
 }
+
+#[test]
+fn who_missed_too_much_hears_how_things_stand_before_anything_else() {
+    let mut stage = Stage::new(|_| ());
+    let (a, token_a) = stage.join("a").expect("in");
+    let (_, token) = stage.join("b").expect("in");
+    let a = ParticipantId::parse(&a.participant.participant_id).expect("valid");
+    stage.rooms.link_down(stage.clock(), &place("a").session, place("a").connection, DisconnectReason::Unreachable);
+    stage.fill(token, &a);
+    // An event that cannot be refused; then somebody comes in, and signals.
+    stage.rooms.note_quality(stage.clock(), &room(), &token, Some("good"), false).expect("noted");
+    let (_, newcomer) = stage.join("c").expect("in");
+    stage.signal(newcomer, None, a.as_str()).expect("buffered");
+    stage.take_told();
+    stage.rooms.link_up(&place("a"));
+    stage.drain(true);
+    let told: Vec<_> = stage.take_told().into_iter().filter(|line| line.starts_with("a ")).collect();
+    assert_eq!(told, ["a video.room.resync", "a video.participant.joined", "a webrtc.signal"]);
+    // Nothing of before can be had.
+    let mut back = stage.ask("a");
+    (back.resume, back.seen) = (Some(token_a), Some((5, "e1".into())));
+    assert!(stage.join_as(back).expect("back").0.resync);
+}
