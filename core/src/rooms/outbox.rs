@@ -22,6 +22,7 @@ pub(super) struct Mark {
     pub(super) from: ParticipantId,
     pub(super) seq: Option<u64>,
     pub(super) negotiation: Option<Arc<str>>,
+    pub(super) is_offer: bool,
     /// A candidate is worth nothing once the same peer has begun another negotiation.
     pub(super) is_candidate: bool,
 }
@@ -210,6 +211,8 @@ impl Outbox {
         for (index, item) in self.items.iter().enumerate().skip(behind).rev() {
             let Some(mark) = &item.mark else { continue };
             match latest.iter().find(|(from, _)| *from == mark.from) {
+                // An answer belongs to the negotiation of the other side, and a `custom` to none.
+                None if !mark.is_offer => (),
                 None => latest.push((mark.from.clone(), mark.negotiation.clone())),
                 Some((_, negotiation)) if mark.is_candidate && *negotiation != mark.negotiation => {
                     superseded.push(index);
@@ -236,7 +239,8 @@ mod tests {
             from: ParticipantId::parse("p_a").expect("valid"),
             seq: None,
             negotiation: Some(id.into()),
-            is_candidate: true,
+            is_offer: id == "offer",
+            is_candidate: id != "offer",
         });
         Item::new(room_seq, Arc::new(Publication::new(ChannelName::broadcast(), "{}")), mark)
     }
@@ -268,15 +272,20 @@ mod tests {
     #[test]
     fn candidates_of_an_earlier_negotiation_go_first() {
         let mut outbox = Outbox::default();
+        let negotiation = |seq| match seq {
+            0..100 => "old",
+            100 => "offer",
+            _later => "new",
+        };
         for seq in 0..ROOM_BUFFER_EVENTS_MAX as u64 {
-            assert_eq!(outbox.push_signal(item(seq, Some(if seq < 100 { "old" } else { "new" }))), Ok(()));
+            assert_eq!(outbox.push_signal(item(seq, Some(negotiation(seq)))), Ok(()));
         }
         assert_eq!(outbox.push_signal(item(600, Some("new"))), Ok(()));
         assert_eq!(outbox.items.len(), ROOM_BUFFER_EVENTS_MAX - 100 + 1);
         for seq in 601..700 {
             assert_eq!(outbox.push_signal(item(seq, Some("new"))), Ok(()));
         }
-        assert_eq!(outbox.push_signal(item(700, Some("new"))), Err(Overflow));
+        assert_eq!(outbox.push_signal(item(700, Some("other"))), Err(Overflow), "no offer, so nothing is superseded");
         assert!(!outbox.take_loss());
         outbox.push_event(item(701, None));
         assert!(outbox.take_loss(), "an event that nobody can refuse");

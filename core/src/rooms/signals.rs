@@ -183,6 +183,7 @@ impl Room {
             from: self.seats[index].id.clone(),
             seq: signal.seq,
             negotiation: signal.negotiation.clone(),
+            is_offer: signal.kind == SignalType::Offer,
             is_candidate,
         };
         self.seq += 1;
