@@ -324,7 +324,11 @@ impl Room {
             }
             out.note(IndexChange::SessionAdded(place.session.clone()));
         }
-        (seat.line, seat.silent_from) = (Line::Up(place), None);
+        // Where the session is known to be, the news are newer than what was looked up for this request.
+        if is_elsewhere || was_down {
+            seat.line = Line::Up(place);
+        }
+        seat.silent_from = None;
         seat.generation += 1;
         let seen = join.seen.as_ref().filter(|(upto, of)| *of == epoch && *upto <= seq);
         let resync = !seen.is_some_and(|(upto, _)| seat.outbox.rewind(*upto));

@@ -279,3 +279,18 @@ fn who_missed_too_much_hears_how_things_stand_before_anything_else() {
     (back.resume, back.seen) = (Some(token_a), Some((5, "e1".into())));
     assert!(stage.join_as(back).expect("back").0.resync);
 }
+
+#[test]
+fn news_of_a_line_are_newer_than_the_place_that_a_request_brings() {
+    let mut stage = Stage::new(|_| ());
+    let (_, token) = stage.join("a").expect("in");
+    let newer = Place { connection: place("b").connection, ..place("a") };
+    stage.rooms.link_down(stage.clock(), &place("a").session, place("a").connection, DisconnectReason::Replaced);
+    stage.rooms.link_up(&newer);
+    let mut back = stage.ask("a");
+    back.resume = Some(token);
+    stage.join_as(back).expect("back");
+    stage.rooms.link_down(stage.clock(), &newer.session, newer.connection, DisconnectReason::Unreachable);
+    stage.pass(Duration::from_secs(20));
+    assert_eq!(stage.rooms.census(), (1, 0, 0), "its line was down");
+}
