@@ -69,7 +69,8 @@ pub enum Effect {
         /// The messages.
         batch: Vec<Arc<Publication>>,
     },
-    /// Watch the link of this session from now on, or no longer.
+    /// Watch the link of this session from now on, or no longer. Whoever begins to watch says where a link is, if
+    /// one is there: it may have come since somebody looked.
     Watch(SessionToken, bool),
     /// Write something down.
     Record(Box<Record>),

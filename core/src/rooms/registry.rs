@@ -398,8 +398,20 @@ impl Rooms {
 
     /// Brings indexes and the list of what is due in line with a room that may have changed.
     pub(super) fn settle(&mut self, id: &RoomId) {
+        let mut watched = BTreeMap::new();
         for change in std::mem::take(&mut self.effects.index) {
+            if let IndexChange::SessionAdded(session) | IndexChange::SessionGone(session) = &change {
+                watched.entry(session.clone()).or_insert_with(|| self.sessions.contains_key(session));
+            }
             self.index(id, change);
+        }
+        for (session, was_watched) in watched {
+            match (was_watched, self.sessions.contains_key(&session)) {
+                // Before anything is sent: a link that ends in between would be nobody's news.
+                (false, true) => self.effects.queue.push_front(Effect::Watch(session, true)),
+                (true, false) => self.effects.push(Effect::Watch(session, false)),
+                (true, true) | (false, false) => (),
+            }
         }
         let Some(room) = self.rooms.get_mut(id) else { return };
         let deadline = room.deadline().filter(|_| room.closed.is_none());
@@ -433,11 +445,7 @@ impl Rooms {
                 }
             }
             IndexChange::SessionAdded(session) => {
-                let rooms = self.sessions.entry(session.clone()).or_default();
-                rooms.push(id.clone());
-                if rooms.len() == 1 {
-                    self.effects.push(Effect::Watch(session, true));
-                }
+                self.sessions.entry(session).or_default().push(id.clone());
             }
             IndexChange::SessionGone(session) => {
                 let Some(rooms) = self.sessions.get_mut(&session) else { return };
@@ -446,7 +454,6 @@ impl Rooms {
                 }
                 if rooms.is_empty() {
                     self.sessions.remove(&session);
-                    self.effects.push(Effect::Watch(session, false));
                 }
             }
         }

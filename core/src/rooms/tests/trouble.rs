@@ -294,3 +294,12 @@ fn news_of_a_line_are_newer_than_the_place_that_a_request_brings() {
     stage.pass(Duration::from_secs(20));
     assert_eq!(stage.rooms.census(), (1, 0, 0), "its line was down");
 }
+
+#[test]
+fn a_session_is_watched_before_its_link_is_asked_for() {
+    let mut stage = Stage::new(|_| ());
+    stage.join("b").expect("in");
+    let join = stage.ask("a");
+    stage.rooms.join(stage.clock(), join).expect("in");
+    assert!(matches!(stage.rooms.poll_effect(), Some(Effect::Watch(_, true))));
+}
