@@ -44,10 +44,11 @@ impl Rooms {
         answer
     }
 
-    /// The servers of a participant, of whom fresh ones are due some time.
+    /// The servers of a participant who is in, of which fresh ones are due some time.
     fn ice_for(&mut self, clock: Clock, id: &RoomId, participant: Option<&ParticipantId>) -> IceOffer {
         let seat = self.rooms.get_mut(id).and_then(|room| {
-            let index = room.find(participant?)?;
+            // Whoever waits has no call to make yet, and may never have.
+            let index = room.find(participant?).filter(|&index| room.seats[index].is_admitted)?;
             Some((room.settings.more.relay_only, &mut room.seats[index]))
         });
         let Some((relay_only, seat)) = seat else {

@@ -303,3 +303,11 @@ fn a_session_is_watched_before_its_link_is_asked_for() {
     stage.rooms.join(stage.clock(), join).expect("in");
     assert!(matches!(stage.rooms.poll_effect(), Some(Effect::Watch(_, true))));
 }
+
+#[test]
+fn nobody_in_the_lobby_gets_servers() {
+    let mut stage = Stage::new(|settings| settings.lobby = LobbyMode::On);
+    let join = stage.ask("a");
+    let (_, offer) = stage.rooms.join(stage.clock(), join).expect("waits");
+    assert_eq!(offer.json, Value::Null);
+}
