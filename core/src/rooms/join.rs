@@ -10,7 +10,7 @@ use santral_schema::video::{LeaveReason, LobbyMode, Media, ParticipantRole, Perm
 
 use super::effect::{Clock, Dead, Effect, Effects, IndexChange, NewsKind, Place, Record};
 use super::ids::{ParticipantId, RoomId, TokenHash};
-use super::outbox::Outbox;
+use super::outbox::{Item, Outbox};
 use super::refusal::RoomRefusal;
 use super::room::{Audience, Room};
 use super::seat::{Line, Seat, Visitor};
@@ -314,7 +314,12 @@ impl Room {
     }
 
     fn come_back(&mut self, clock: Clock, out: &mut Effects, index: usize, place: Place, join: &Join) -> Joined {
-        let (seq, epoch) = (self.seq, Arc::clone(&self.epoch));
+        let seq = self.seq;
+        let seen = join.seen.as_ref().filter(|(upto, of)| *of == self.epoch && *upto <= seq);
+        let announcement = seen.map(|(upto, _)| {
+            let publication = self.numbered("video.room.replay", *upto, serde_json::json!({}));
+            Item::new(*upto, publication, None)
+        });
         let seat = &mut self.seats[index];
         let was_down = !seat.is_up();
         let is_elsewhere = seat.session.as_ref() != Some(&place.session);
@@ -330,8 +335,8 @@ impl Room {
         }
         seat.silent_from = None;
         seat.generation += 1;
-        let seen = join.seen.as_ref().filter(|(upto, of)| *of == epoch && *upto <= seq);
-        let resync = !seen.is_some_and(|(upto, _)| seat.outbox.rewind(*upto));
+        // Without it a client could not tell what it is sent again from what was sent before it asked.
+        let resync = !announcement.is_some_and(|item| seat.outbox.rewind(item));
         if resync {
             seat.outbox.restart(seq);
             // The answer says up to which number all was passed on: what comes next is something else.

@@ -34,12 +34,14 @@ pub(super) struct Item {
     pub(super) publication: Arc<Publication>,
     /// Set for signals.
     pub(super) mark: Option<Mark>,
+    /// Says that what comes next was sent before, perhaps.
+    announces: bool,
     sent_at: Moment,
 }
 
 impl Item {
     pub(super) fn new(room_seq: u64, publication: Arc<Publication>, mark: Option<Mark>) -> Self {
-        Self { room_seq, publication, mark, sent_at: Moment::default() }
+        Self { room_seq, publication, mark, announces: false, sent_at: Moment::default() }
     }
 
     fn bytes(&self) -> usize {
@@ -154,15 +156,19 @@ impl Outbox {
         }
     }
 
-    /// The client has everything up to this event. True when everything behind it is still there and
-    /// will be sent (again); false changes nothing.
-    pub(super) fn rewind(&mut self, seen: u64) -> bool {
-        if seen < self.dropped_upto {
+    /// The client has everything up to the event of this announcement. True when everything behind it is
+    /// still there and will be sent (again), behind the announcement; false changes nothing.
+    pub(super) fn rewind(&mut self, announcement: Item) -> bool {
+        let (seen, bytes) = (announcement.room_seq, announcement.bytes());
+        if seen < self.dropped_upto || !self.has_room_for(bytes) {
             return false;
         }
-        self.in_flight = 0;
+        self.items.retain(|item| !item.announces);
+        let behind = self.items.partition_point(|item| item.room_seq <= seen);
+        self.items.insert(behind, Item { announces: true, ..announcement });
+        self.bytes = self.items.iter().map(Item::bytes).sum();
+        (self.sent, self.in_flight) = (behind, 0);
         self.batch += 1;
-        self.sent = self.items.partition_point(|item| item.room_seq <= seen);
         true
     }
 
@@ -172,7 +178,8 @@ impl Outbox {
         require(self.bytes <= ROOM_BUFFER_BYTES_MAX, "bytes that wait are bounded")?;
         require(self.bytes == self.items.iter().map(Item::bytes).sum::<usize>(), "bytes are counted")?;
         require(self.sent + self.in_flight <= self.items.len(), "what was sent is there")?;
-        require(self.items.iter().is_sorted_by(|one, next| one.room_seq < next.room_seq), "events are in order")
+        let follows = |next: &Item, one: u64| one < next.room_seq || (next.announces && one == next.room_seq);
+        require(self.items.iter().is_sorted_by(|one, next| follows(next, one.room_seq)), "events are in order")
     }
 
     fn push(&mut self, item: Item) {
@@ -264,9 +271,9 @@ mod tests {
         }
         outbox.take_batch();
         outbox.settle(Moment(1), 1, true);
-        assert!(outbox.rewind(12));
-        assert_eq!(outbox.take_batch().map(|(_, batch)| batch.len()), Some(2));
-        assert!(!outbox.rewind(9), "what came before is beyond its knowledge");
+        assert!(outbox.rewind(item(12, None)));
+        assert_eq!(outbox.take_batch().map(|(_, batch)| batch.len()), Some(3), "with what announces them");
+        assert!(!outbox.rewind(item(9, None)), "what came before is beyond its knowledge");
     }
 
     #[test]
@@ -289,6 +296,6 @@ mod tests {
         assert!(!outbox.take_loss());
         outbox.push_event(item(701, None));
         assert!(outbox.take_loss(), "an event that nobody can refuse");
-        assert!(!outbox.rewind(701) || outbox.items.is_empty());
+        assert!(outbox.items.is_empty());
     }
 }

@@ -167,14 +167,18 @@ impl Room {
     /// The next event of the room.
     pub(super) fn event(&mut self, name: &'static str, body: Value) -> (u64, Arc<Publication>) {
         self.seq += 1;
+        (self.seq, self.numbered(name, self.seq, body))
+    }
+
+    pub(super) fn numbered(&self, name: &'static str, seq: u64, body: Value) -> Arc<Publication> {
         let mut object = Map::new();
         object.insert("roomId".to_owned(), self.id.as_str().into());
         object.insert("epoch".to_owned(), (*self.epoch).into());
-        object.insert("roomSeq".to_owned(), self.seq.into());
+        object.insert("roomSeq".to_owned(), seq.into());
         if let Value::Object(body) = body {
             object.extend(body);
         }
-        (self.seq, self.publication(name, Value::Object(object).to_string()))
+        self.publication(name, Value::Object(object).to_string())
     }
 
     pub(super) fn publication(&self, name: &'static str, data: String) -> Arc<Publication> {

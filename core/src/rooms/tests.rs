@@ -330,7 +330,7 @@ fn a_resume_keeps_the_seat_and_says_whether_anything_is_missing() {
     let (joined, fresh) = stage.join_as(back).expect("back");
     assert_eq!((joined.already, joined.resync), (true, false));
     assert_eq!(joined.participant.participant_id, a.participant.participant_id);
-    assert_eq!(stage.take_told(), ["z webrtc.signal"]);
+    assert_eq!(stage.take_told(), ["z video.room.replay", "z webrtc.signal"]);
     // The answer was lost: the token of before is good on the same session until the fresh one is shown.
     let mut back = stage.ask("a");
     (back.resume, back.place) = (Some(token), Some(place("z")));
