@@ -186,13 +186,16 @@ impl Room {
             return Err(NOT_MODERATOR);
         }
         let index = self.find(person).ok_or(RoomRefusal::NoParticipant)?;
-        if power.seat == Some(index) {
+        let seat = &self.seats[index];
+        let visitor = seat.visitor.clone();
+        // Somebody who is in twice goes twice: a person is kept out, not a page.
+        let goes = |other: &Seat| other.id == *person || (visitor.is_named() && other.is_of(&visitor));
+        if power.seat.is_some_and(|own| goes(&self.seats[own])) {
             return Err(RoomRefusal::NotAllowed("who wants to go leaves"));
         }
-        if self.seats[index].is_host && !power.hosts {
+        if !power.hosts && self.seats.iter().any(|other| other.is_host && goes(other)) {
             return Err(RoomRefusal::NotAllowed("moderators do not send the host away"));
         }
-        let seat = &self.seats[index];
         let mut subjects = subjects_of(&seat.visitor, seat.session.as_ref());
         if !ban {
             // Others may share a guest's network, and it is for minutes only.
@@ -206,7 +209,10 @@ impl Room {
         }
         let excess = self.bars.len().saturating_sub(BARS_MAX);
         self.bars.drain(..excess);
-        self.send_away(clock, out, index, if ban { LeaveReason::Banned } else { LeaveReason::Kicked });
+        let reason = if ban { LeaveReason::Banned } else { LeaveReason::Kicked };
+        while let Some(index) = self.seats.iter().position(goes) {
+            self.send_away(clock, out, index, reason);
+        }
         self.after_change_of_members(clock, out);
         self.flush(out);
         Ok(())

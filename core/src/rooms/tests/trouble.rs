@@ -311,3 +311,19 @@ fn nobody_in_the_lobby_gets_servers() {
     let (_, offer) = stage.rooms.join(stage.clock(), join).expect("waits");
     assert_eq!(offer.json, Value::Null);
 }
+
+#[test]
+fn who_is_in_twice_is_sent_away_twice() {
+    let mut stage = Stage::new(|_| ());
+    let (b, _) = stage.join("b").expect("in");
+    let mut again = stage.ask("b");
+    again.place = Some(place("z"));
+    let (_, second) = stage.join_as(again).expect("in");
+    let id = ParticipantId::parse(&b.participant.participant_id).expect("valid");
+    let itself = stage.rooms.kick(stage.clock(), &room(), &Actor::Participant(second), &id, false);
+    assert!(matches!(itself, Err(RoomRefusal::NotAllowed(_))));
+    stage.rooms.kick(stage.clock(), &room(), &Actor::Host(TokenHash(HOST)), &id, false).expect("kicked");
+    stage.drain(true);
+    assert_eq!(stage.signal(second, None, "p_x"), Err(RoomRefusal::Left(LeaveReason::Kicked)));
+    assert_eq!(stage.rooms.census(), (1, 0, 0));
+}
