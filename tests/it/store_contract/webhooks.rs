@@ -68,6 +68,7 @@ pub(super) fn a_line_waits_for_its_first(place: &Place) {
     outbox.append(&[delivery(THERE, "room:a", 1)]).expect("no trouble");
     outbox.settle(&[failed(first(&outbox, HERE, 10), 1_000)]).expect("no trouble");
     outbox.append(&[delivery(HERE, "room:a", 4)]).expect("who comes later waits too");
+    assert_eq!(place.stranger().count("webhook_outbox WHERE next_attempt_at = 1000"), 3, "and nobody looks at it");
     assert_eq!(due(&outbox, HERE, 999, &[], 9), [["whk_3"]]);
     assert_eq!(due(&outbox, THERE, 999, &[], 9), [["whk_1"]], "another address does not wait");
     assert_eq!(due(&outbox, HERE, 1_000, &[], 9), [vec!["whk_3"], vec!["whk_1", "whk_2", "whk_4"]]);
