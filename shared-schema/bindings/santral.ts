@@ -348,7 +348,7 @@ export type DisconnectReason = "client_left" | "unreachable" | "draining" | "rep
 /**
  * One command of `POST /api/sessions/{session}/commands`: an object with exactly one field.
  */
-export type Command = { "subscribe": Array<string> } | { "unsubscribe": Array<string> } | { "publish": PublishItem } | { "history": HistoryCommand } | { "presence": PresenceCommand } | { "ping": PingCommand } | { "auth": AuthCommand };
+export type Command = { "subscribe": Array<string> } | { "unsubscribe": Array<string> } | { "publish": PublishItem } | { "history": HistoryCommand } | { "presence": PresenceCommand } | { "ping": PingCommand } | { "auth": AuthCommand } | { "video": VideoCommand } | { "signal": SignalRequest };
 
 /**
  * Reads a channel's history, newest first.
@@ -396,6 +396,17 @@ export type AuthCommand = {
      */
     token: string,
 };
+
+/**
+ * Joins or leaves a video room: an object with exactly one field. The session is the proof, so the request
+ * names none.
+ */
+export type VideoCommand = { "join": JoinRequest } | { "leave": LeaveRequest };
+
+/**
+ * Answer to `video` with `leave`. Has no fields.
+ */
+export type LeftVideoRoom = Record<symbol, never>;
 
 /**
  * Answer to `auth`.
@@ -1149,7 +1160,7 @@ export type EventLevel = "info" | "warn" | "error";
 /**
  * What kind of thing happened. Types are added, never renamed.
  */
-export type EventType = "connection.opened" | "connection.closed" | "connection.refused" | "connection.kicked" | "connection.moved" | "admin.emitted" | "block.created" | "block.removed" | "account.created" | "account.login" | "account.login_refused" | "account.logout" | "account.refresh_reused" | "account.password_changed" | "account.changed" | "api_key.created" | "api_key.revoked" | "access.refused" | "publish.refused" | "setting.changed" | "event_log.cleared" | "event_log.lost" | "server.started" | "server.stopping";
+export type EventType = "connection.opened" | "connection.closed" | "connection.refused" | "connection.kicked" | "connection.moved" | "admin.emitted" | "block.created" | "block.removed" | "account.created" | "account.login" | "account.login_refused" | "account.logout" | "account.refresh_reused" | "account.password_changed" | "account.changed" | "api_key.created" | "api_key.revoked" | "access.refused" | "publish.refused" | "setting.changed" | "event_log.cleared" | "event_log.lost" | "webhook.given_up" | "server.started" | "server.stopping" | "room.created" | "room.changed" | "room.closed" | "room.joined" | "room.left" | "room.host_changed";
 
 /**
  * One event of the event log.
@@ -1538,6 +1549,10 @@ export type Stats = {
      * How long things took over the last minutes.
      */
     latency: LatencyStats,
+    /**
+     * Video rooms.
+     */
+    video: VideoStats,
     /**
      * How calls go, as their participants report.
      */
@@ -1975,6 +1990,1065 @@ export type StatsRing = {
 };
 
 /**
+ * Who finds a room.
+ */
+export type Visibility = "unlisted" | "public" | "private";
+
+/**
+ * Who has to wait before they are in.
+ */
+export type LobbyMode = "off" | "on" | "until-host";
+
+/**
+ * How media travels.
+ */
+export type Topology = "mesh" | "sfu" | "auto";
+
+/**
+ * What becomes of a room whose host leaves.
+ */
+export type HostPolicy = "transfer" | "close" | "keep";
+
+/**
+ * Where a room stands.
+ */
+export type RoomStatus = "waiting" | "active" | "closed";
+
+/**
+ * Where a participant stands.
+ */
+export type ParticipantState = "lobby" | "joined" | "reconnecting" | "left";
+
+/**
+ * What a participant is there for.
+ */
+export type ParticipantRole = "participant" | "moderator" | "viewer" | "recorder";
+
+/**
+ * Why a participant is gone.
+ */
+export type LeaveReason = "client_leave" | "page_closed" | "timeout" | "kicked" | "banned" | "denied" | "lobby_timeout" | "replaced" | "signed_out" | "room_closed" | "room_expired";
+
+/**
+ * Why a room is over.
+ */
+export type CloseReason = "closed" | "host_left" | "empty" | "expired";
+
+/**
+ * Which media somebody sends, or shall not.
+ */
+export type Media = {
+    /**
+     * A microphone.
+     */
+    audio?: boolean,
+    /**
+     * A camera.
+     */
+    video?: boolean,
+    /**
+     * A screen.
+     */
+    screen?: boolean,
+};
+
+/**
+ * A change of [`Media`]: what is left out stays.
+ */
+export type MediaChange = {
+    /**
+     * A microphone.
+     */
+    audio?: boolean,
+    /**
+     * A camera.
+     */
+    video?: boolean,
+    /**
+     * A screen.
+     */
+    screen?: boolean,
+};
+
+/**
+ * What a participant may do.
+ */
+export type Permissions = {
+    /**
+     * Send signals at all: nobody can take part in media without.
+     */
+    signal?: boolean,
+    /**
+     * Send signals of the type `custom` to everybody at once.
+     */
+    broadcast?: boolean,
+    /**
+     * Send sound.
+     */
+    audio?: boolean,
+    /**
+     * Send pictures.
+     */
+    video?: boolean,
+    /**
+     * Send a screen.
+     */
+    screen?: boolean,
+};
+
+/**
+ * Body of `POST /api/video/rooms`.
+ */
+export type NewRoom = {
+    /**
+     * Its id; drawn by the server if it is left out.
+     */
+    roomId?: string,
+    /**
+     * For people; 1 to 120 characters.
+     */
+    name: string,
+    /**
+     * The user who is its host.
+     */
+    hostId?: string,
+    /**
+     * Seats; 6 if it is left out.
+     */
+    maxParticipants?: number,
+    /**
+     * Asked of whoever is neither host nor invited.
+     */
+    password?: string,
+    /**
+     * Who finds it.
+     */
+    visibility?: Visibility,
+    /**
+     * Who has to wait.
+     */
+    lobby?: LobbyMode,
+    /**
+     * How media travels.
+     */
+    topology?: Topology,
+    /**
+     * What becomes of it without its host.
+     */
+    hostPolicy?: HostPolicy,
+    /**
+     * Seconds after which it is closed if nobody has ever come; 300 if it is left out.
+     */
+    emptyTimeoutSec?: number,
+    /**
+     * Seconds after which it is closed when everybody has left; 60 if it is left out.
+     */
+    departureTimeoutSec?: number,
+    /**
+     * Seconds that a call lasts at most.
+     */
+    maxDurationSec?: number,
+    /**
+     * Seconds for which a seat is kept whose line is down; 20 if it is left out.
+     */
+    graceSec?: number,
+    /**
+     * When it opens, RFC 3339.
+     */
+    notBefore?: string,
+    /**
+     * When it ends, RFC 3339.
+     */
+    expiresAt?: string,
+    /**
+     * Whether it waits for the next call instead of being closed.
+     */
+    persistent?: boolean,
+    /**
+     * Whether media must go through a TURN server, so that no participant learns another's address.
+     */
+    relayOnly?: boolean,
+    /**
+     * How many send pictures at the same time.
+     */
+    maxVideoSenders?: number,
+    /**
+     * A JSON object of the application; at most 4 KiB.
+     */
+    metadata: Record<string, unknown>,
+    /**
+     * What participants may do unless something else is said of them.
+     */
+    permissions?: Permissions,
+};
+
+/**
+ * Answer to `POST /api/video/rooms`.
+ */
+export type CreatedRoom = {
+    /**
+     * The room.
+     */
+    room: Room,
+    /**
+     * Makes whoever joins with it the host; shown once.
+     */
+    hostToken?: string,
+    /**
+     * The page on which to join, relative to the server.
+     */
+    joinUrl: string,
+    /**
+     * What one should know: `mesh_over_6`.
+     */
+    warnings: Array<string>,
+};
+
+/**
+ * A room.
+ */
+export type Room = {
+    /**
+     * Its id.
+     */
+    roomId: string,
+    /**
+     * For people.
+     */
+    name: string,
+    /**
+     * The user who is its host; a label only where nobody signs in.
+     */
+    hostId: string | null,
+    /**
+     * Where it stands.
+     */
+    status: RoomStatus,
+    /**
+     * Who finds it.
+     */
+    visibility: Visibility,
+    /**
+     * Whether it has a password.
+     */
+    locked: boolean,
+    /**
+     * Who has to wait.
+     */
+    lobby: LobbyMode,
+    /**
+     * How media travels.
+     */
+    topology: Topology,
+    /**
+     * What becomes of it without its host.
+     */
+    hostPolicy: HostPolicy,
+    /**
+     * Seats.
+     */
+    maxParticipants: number,
+    /**
+     * Seats that are taken.
+     */
+    participantCount: number,
+    /**
+     * Of those, whose line is down.
+     */
+    reconnectingCount: number,
+    /**
+     * Seconds for which a seat is kept.
+     */
+    graceSec: number,
+    /**
+     * Whether media must go through a TURN server.
+     */
+    relayOnly: boolean,
+    /**
+     * Whether it waits for the next call instead of being closed.
+     */
+    persistent: boolean,
+    /**
+     * How many send pictures at the same time.
+     */
+    maxVideoSenders: number | null,
+    /**
+     * What the application says of it.
+     */
+    metadata: Record<string, unknown> | null,
+    /**
+     * What participants may do unless something else is said of them.
+     */
+    permissions: Permissions,
+    /**
+     * When it was created, RFC 3339 in UTC.
+     */
+    createdAt: string,
+    /**
+     * When its call began.
+     */
+    startedAt: string | null,
+    /**
+     * When it ends.
+     */
+    expiresAt: string | null,
+    /**
+     * When it was closed.
+     */
+    closedAt: string | null,
+    /**
+     * Its incarnation: changes with a restart of the server.
+     */
+    epoch: string,
+    /**
+     * Number of its last event.
+     */
+    roomSeq: number,
+};
+
+/**
+ * Answer to `GET /api/video/rooms`.
+ */
+export type RoomList = {
+    /**
+     * The newest first.
+     */
+    rooms: Array<Room>,
+    /**
+     * For the next page, where there is one.
+     */
+    cursor?: string,
+};
+
+/**
+ * Answer to `GET /api/video/rooms/{id}`.
+ */
+export type RoomDetail = {
+    /**
+     * Who is in it; only for those who are, its owner and the operator.
+     */
+    participants?: Array<Participant>,
+    /**
+     * Its id.
+     */
+    roomId: string,
+    /**
+     * For people.
+     */
+    name: string,
+    /**
+     * The user who is its host; a label only where nobody signs in.
+     */
+    hostId: string | null,
+    /**
+     * Where it stands.
+     */
+    status: RoomStatus,
+    /**
+     * Who finds it.
+     */
+    visibility: Visibility,
+    /**
+     * Whether it has a password.
+     */
+    locked: boolean,
+    /**
+     * Who has to wait.
+     */
+    lobby: LobbyMode,
+    /**
+     * How media travels.
+     */
+    topology: Topology,
+    /**
+     * What becomes of it without its host.
+     */
+    hostPolicy: HostPolicy,
+    /**
+     * Seats.
+     */
+    maxParticipants: number,
+    /**
+     * Seats that are taken.
+     */
+    participantCount: number,
+    /**
+     * Of those, whose line is down.
+     */
+    reconnectingCount: number,
+    /**
+     * Seconds for which a seat is kept.
+     */
+    graceSec: number,
+    /**
+     * Whether media must go through a TURN server.
+     */
+    relayOnly: boolean,
+    /**
+     * Whether it waits for the next call instead of being closed.
+     */
+    persistent: boolean,
+    /**
+     * How many send pictures at the same time.
+     */
+    maxVideoSenders: number | null,
+    /**
+     * What the application says of it.
+     */
+    metadata: Record<string, unknown> | null,
+    /**
+     * What participants may do unless something else is said of them.
+     */
+    permissions: Permissions,
+    /**
+     * When it was created, RFC 3339 in UTC.
+     */
+    createdAt: string,
+    /**
+     * When its call began.
+     */
+    startedAt: string | null,
+    /**
+     * When it ends.
+     */
+    expiresAt: string | null,
+    /**
+     * When it was closed.
+     */
+    closedAt: string | null,
+    /**
+     * Its incarnation: changes with a restart of the server.
+     */
+    epoch: string,
+    /**
+     * Number of its last event.
+     */
+    roomSeq: number,
+};
+
+/**
+ * Body of `PATCH /api/video/rooms/{id}` (RFC 7396): what is left out stays, `null` takes away.
+ */
+export type RoomChange = {
+    /**
+     * For people.
+     */
+    name?: string,
+    /**
+     * A new password, or none.
+     */
+    password?: string,
+    /**
+     * Who finds it.
+     */
+    visibility?: Visibility,
+    /**
+     * Who has to wait.
+     */
+    lobby?: LobbyMode,
+    /**
+     * What becomes of it without its host.
+     */
+    hostPolicy?: HostPolicy,
+    /**
+     * Seats; not fewer than are taken.
+     */
+    maxParticipants?: number,
+    /**
+     * See [`NewRoom`].
+     */
+    emptyTimeoutSec?: number,
+    /**
+     * See [`NewRoom`].
+     */
+    departureTimeoutSec?: number,
+    /**
+     * See [`NewRoom`].
+     */
+    graceSec?: number,
+    /**
+     * What the application says of it, or nothing.
+     */
+    metadata: Record<string, unknown> | null,
+    /**
+     * What participants may do from now on.
+     */
+    permissions?: Permissions,
+};
+
+/**
+ * What to do when the same person is in the room already.
+ */
+export type OnDuplicate = "replace" | "reject" | "allow";
+
+/**
+ * Body of `POST /api/video/rooms/{id}/join`.
+ */
+export type JoinRequest = {
+    /**
+     * The room, for commands; over HTTP the path names it, and this must be the same.
+     */
+    roomId?: string,
+    /**
+     * The session whose stream gets the events, as `hello` named it.
+     */
+    session?: string,
+    /**
+     * Instead: the connection, for who is signed in.
+     */
+    connectionId?: string,
+    /**
+     * For people; 1 to 120 characters.
+     */
+    displayName?: string,
+    /**
+     * Of the room.
+     */
+    password?: string,
+    /**
+     * An invitation: a JWT of the operator's issuer or of Santral.
+     */
+    joinToken?: string,
+    /**
+     * Makes the participant the host.
+     */
+    hostToken?: string,
+    /**
+     * The participant token of a seat that is to be taken again.
+     */
+    resume?: string,
+    /**
+     * With `resume`: the number of the last event of the room that the client has handled.
+     */
+    lastRoomSeq: number,
+    /**
+     * With `lastRoomSeq`: the incarnation of the room in which that was.
+     */
+    epoch?: string,
+    /**
+     * What to do when the same person is in the room already.
+     */
+    onDuplicate?: OnDuplicate,
+    /**
+     * A JSON object of the application; at most 4 KiB.
+     */
+    metadata: Record<string, unknown>,
+    /**
+     * Which media it sends.
+     */
+    media?: Media,
+    /**
+     * What it is there for; `moderator` comes from the host only.
+     */
+    role?: ParticipantRole,
+    /**
+     * The program that joins.
+     */
+    client?: ClientProgram,
+};
+
+/**
+ * The program that joins.
+ */
+export type ClientProgram = {
+    /**
+     * Name of the SDK.
+     */
+    sdk?: string,
+    /**
+     * Its version.
+     */
+    version?: string,
+    /**
+     * What it can do.
+     */
+    features?: Array<string>,
+};
+
+/**
+ * A participant as others see it.
+ */
+export type Participant = {
+    /**
+     * Its address for signals; never used again.
+     */
+    participantId: string,
+    /**
+     * The user, where there is one.
+     */
+    userId?: string,
+    /**
+     * For people.
+     */
+    displayName: string,
+    /**
+     * What it is there for.
+     */
+    role: ParticipantRole,
+    /**
+     * 1, 2, 3 … in the order of admission; 0 in the lobby. Who has the higher one is polite.
+     */
+    ordinal: number,
+    /**
+     * Where it stands.
+     */
+    state: ParticipantState,
+    /**
+     * Which media it sends.
+     */
+    media: Media,
+    /**
+     * Which of its media others shall not play.
+     */
+    mutedByHost: Media,
+    /**
+     * Whether it wants to speak.
+     */
+    handRaised: boolean,
+    /**
+     * Whether it is the host.
+     */
+    isHost: boolean,
+    /**
+     * What it may do.
+     */
+    permissions: Permissions,
+    /**
+     * What the application says of it.
+     */
+    metadata: Record<string, unknown>,
+    /**
+     * When it came in, RFC 3339 in UTC; when it knocked, in the lobby.
+     */
+    joinedAt: string,
+    /**
+     * How its call is: `good`, `fair`, `poor`, `lost`.
+     */
+    quality?: string,
+};
+
+/**
+ * How a join went.
+ */
+export type JoinStatus = "joined" | "lobby";
+
+/**
+ * Answer to a join: 200 with everything, 202 from the lobby with the first three fields.
+ */
+export type JoinAnswer = {
+    /**
+     * How it went.
+     */
+    status: JoinStatus,
+    /**
+     * Oneself.
+     */
+    participant: Participant,
+    /**
+     * Proves who one is in this room; a secret, good until one leaves. A resume changes it.
+     */
+    token: string,
+    /**
+     * Whether it was in already.
+     */
+    already: boolean,
+    /**
+     * After a resume: whether events were lost, so that the client must go by this answer.
+     */
+    resync: boolean,
+    /**
+     * The room.
+     */
+    room: Room,
+    /**
+     * The others. The newcomer offers to each of them.
+     */
+    participants: Array<Participant>,
+    /**
+     * Number of the room's last event.
+     */
+    roomSeq: number,
+    /**
+     * The room's incarnation.
+     */
+    epoch: string,
+    /**
+     * Number of the last signal that the server has of this participant.
+     */
+    lastSeq: number,
+    /**
+     * What a request may hold.
+     */
+    limits: SignalLimits,
+    /**
+     * How much to send.
+     */
+    advice: Advice,
+    /**
+     * For `iceServers` of the configuration of an `RTCPeerConnection`. May be empty.
+     */
+    iceServers: Array<IceServer>,
+    /**
+     * How long they are good, in seconds from now.
+     */
+    ttlSec: number,
+    /**
+     * When to take fresh ones, RFC 3339; absent where nothing ends.
+     */
+    refreshAt?: string,
+    /**
+     * Whether media must go through TURN: `iceTransportPolicy: "relay"`.
+     */
+    relayOnly: boolean,
+};
+
+/**
+ * What whoever is in a room gets to know at the join.
+ */
+export type Inside = {
+    /**
+     * Whether it was in already.
+     */
+    already: boolean,
+    /**
+     * After a resume: whether events were lost, so that the client must go by this answer.
+     */
+    resync: boolean,
+    /**
+     * The room.
+     */
+    room: Room,
+    /**
+     * The others. The newcomer offers to each of them.
+     */
+    participants: Array<Participant>,
+    /**
+     * Number of the room's last event.
+     */
+    roomSeq: number,
+    /**
+     * The room's incarnation.
+     */
+    epoch: string,
+    /**
+     * Number of the last signal that the server has of this participant.
+     */
+    lastSeq: number,
+    /**
+     * What a request may hold.
+     */
+    limits: SignalLimits,
+    /**
+     * How much to send.
+     */
+    advice: Advice,
+    /**
+     * For `iceServers` of the configuration of an `RTCPeerConnection`. May be empty.
+     */
+    iceServers: Array<IceServer>,
+    /**
+     * How long they are good, in seconds from now.
+     */
+    ttlSec: number,
+    /**
+     * When to take fresh ones, RFC 3339; absent where nothing ends.
+     */
+    refreshAt?: string,
+    /**
+     * Whether media must go through TURN: `iceTransportPolicy: "relay"`.
+     */
+    relayOnly: boolean,
+};
+
+/**
+ * What a request with signals may hold.
+ */
+export type SignalLimits = {
+    /**
+     * Bytes of one signal's data.
+     */
+    maxSignalBytes: number,
+    /**
+     * Signals of one request.
+     */
+    maxSignals: number,
+    /**
+     * Bytes of one request.
+     */
+    maxRequestBytes: number,
+};
+
+/**
+ * Body of `POST /api/video/rooms/{id}/leave`.
+ */
+export type LeaveRequest = {
+    /**
+     * The room, for commands; over HTTP the path names it, and this must be the same.
+     */
+    roomId?: string,
+    /**
+     * The participant token, for `navigator.sendBeacon`, which sends no headers.
+     */
+    token?: string,
+    /**
+     * `client_leave`, or `page_closed` for a page that may come back within seconds.
+     */
+    reason?: LeaveReason,
+};
+
+/**
+ * Body of `PATCH /api/video/rooms/{id}/participants/{participant}`.
+ */
+export type ParticipantChange = {
+    /**
+     * For people; one's own.
+     */
+    displayName?: string,
+    /**
+     * What the application says of it, or nothing; one's own.
+     */
+    metadata: Record<string, unknown> | null,
+    /**
+     * Which media it sends; one's own.
+     */
+    media?: MediaChange,
+    /**
+     * Whether it wants to speak; one's own, and hosts may lower a hand.
+     */
+    handRaised?: boolean,
+    /**
+     * What it is there for; from the host.
+     */
+    role?: ParticipantRole,
+    /**
+     * What it may do; from host and moderators.
+     */
+    permissions?: Permissions,
+    /**
+     * Which of its media others shall not play; from host and moderators.
+     */
+    mute?: MediaChange,
+};
+
+/**
+ * Body of `POST /api/video/rooms/{id}/lobby`.
+ */
+export type LobbyDecision = {
+    /**
+     * Who comes in.
+     */
+    admit?: Chosen,
+    /**
+     * Who does not.
+     */
+    deny?: Chosen,
+};
+
+/**
+ * Some of those who wait, or all of them.
+ */
+export type Chosen = string | Array<string>;
+
+/**
+ * Answer to `POST /api/video/rooms/{id}/lobby`.
+ */
+export type LobbyDecided = {
+    /**
+     * Who is in now.
+     */
+    admitted: Array<string>,
+    /**
+     * Who was turned away.
+     */
+    denied: Array<string>,
+    /**
+     * Who must wait on, because the room is full.
+     */
+    full: Array<string>,
+};
+
+/**
+ * Body of `POST /api/video/rooms/{id}/host`.
+ */
+export type HostTransfer = {
+    /**
+     * Who is host from now on.
+     */
+    participantId: string,
+};
+
+/**
+ * Body of `POST /api/video/rooms/{id}/invitations`.
+ */
+export type InvitationRequest = {
+    /**
+     * What the guest is called; else the guest says so.
+     */
+    name?: string,
+    /**
+     * What the guest is there for; else the guest says so, `moderator` excepted.
+     */
+    role?: ParticipantRole,
+    /**
+     * Whether it makes the guest the host.
+     */
+    host?: boolean,
+    /**
+     * What the guest may do; else what the room says.
+     */
+    permissions?: Permissions,
+    /**
+     * Seconds for which it is good, 60 to 2,592,000; a day if it is left out.
+     */
+    ttlSec?: number,
+    /**
+     * How many may come in with it; without limit if it is left out.
+     */
+    maxUses?: number,
+};
+
+/**
+ * Answer to `POST /api/video/rooms/{id}/invitations`.
+ */
+export type CreatedInvitation = {
+    /**
+     * For `joinToken`; a secret, shown once.
+     */
+    joinToken: string,
+    /**
+     * When it ends, RFC 3339 in UTC.
+     */
+    expiresAt: string,
+};
+
+/**
+ * What a signal is.
+ */
+export type SignalType = "offer" | "answer" | "pranswer" | "rollback" | "candidate" | "candidates" | "end-of-candidates" | "renegotiate" | "bye" | "custom";
+
+/**
+ * For whom a signal is.
+ */
+export type SignalTo = string | Array<string>;
+
+/**
+ * One signal.
+ */
+export type Signal = {
+    /**
+     * Its number, counted by the sender from 1: a repeated one is not passed on again, and those that
+     * overtook others wait for them.
+     */
+    seq: number,
+    /**
+     * For whom.
+     */
+    to: SignalTo,
+    /**
+     * What it is.
+     */
+    type: SignalType,
+    /**
+     * Which negotiation it belongs to; chosen by who offers.
+     */
+    negotiationId?: string,
+    /**
+     * Who sends it; nobody needs to say, and who says somebody else is refused.
+     */
+    from?: string,
+    /**
+     * An object or an array, passed on as it was written.
+     */
+    data: unknown,
+};
+
+/**
+ * Body of `POST /api/webrtc/signal`: `signals`, or the fields of one signal.
+ */
+export type SignalRequest = {
+    /**
+     * The room.
+     */
+    roomId: string,
+    /**
+     * Several signals, at most 64.
+     */
+    signals?: Array<Signal>,
+    /**
+     * See [`Signal`].
+     */
+    seq: number,
+    /**
+     * See [`Signal`].
+     */
+    to?: SignalTo,
+    /**
+     * See [`Signal`].
+     */
+    type?: SignalType,
+    /**
+     * See [`Signal`].
+     */
+    negotiationId?: string,
+    /**
+     * See [`Signal`].
+     */
+    from?: string,
+    /**
+     * See [`Signal`].
+     */
+    data: unknown,
+};
+
+/**
+ * What became of one signal.
+ */
+export type SignalFate = {
+    /**
+     * Its number, if it had one.
+     */
+    seq: number,
+    /**
+     * Its number among the events of the room.
+     */
+    roomSeq: number,
+    /**
+     * To how many it goes at once.
+     */
+    delivered: number,
+    /**
+     * For how many it waits, because their line is down.
+     */
+    buffered: number,
+    /**
+     * It had come before; it was not passed on again.
+     */
+    duplicate?: boolean,
+    /**
+     * It waits for those that it has overtaken.
+     */
+    parked?: boolean,
+    /**
+     * Why it was not passed on: `target_not_in_room`, `target_buffer_full`.
+     */
+    error?: string,
+};
+
+/**
+ * Answer to `POST /api/webrtc/signal`.
+ */
+export type SignalAnswer = {
+    /**
+     * One for each signal, in their order.
+     */
+    accepted: Array<SignalFate>,
+    /**
+     * The last number up to which nothing of the sender is missing.
+     */
+    lastSeq: number,
+};
+
+/**
  * A server, or several that take the same credential: `RTCIceServer` of WebRTC 1.0, section 4.2.4.
  */
 export type IceServer = {
@@ -2127,6 +3201,81 @@ export type Advice = {
 };
 
 /**
+ * What a webhook tells of. Types are added, never renamed.
+ */
+export type WebhookType = "room_started" | "room_finished" | "participant_joined" | "participant_left" | "lobby_waiting" | "host_changed" | "participant_kicked" | "quality_poor" | "client_connected" | "client_disconnected" | "channel_occupied" | "channel_vacated";
+
+/**
+ * The body of each webhook.
+ */
+export type Webhook = {
+    /**
+     * Names the event: the same at every try and at every address.
+     */
+    id: string,
+    /**
+     * What happened.
+     */
+    type: WebhookType,
+    /**
+     * When it happened, RFC 3339 in UTC.
+     */
+    at: string,
+    /**
+     * What it is about, such as `room:<id>`: events of one subject arrive in order.
+     */
+    subject: string,
+    /**
+     * More, by type.
+     */
+    data: Record<string, unknown>,
+};
+
+/**
+ * Data of `client_connected` and `client_disconnected`.
+ */
+export type ConnectionWebhook = {
+    /**
+     * The connection.
+     */
+    connectionId: string,
+    /**
+     * The user, where there is one.
+     */
+    userId?: string,
+    /**
+     * How it is connected.
+     */
+    transport: string,
+    /**
+     * From where.
+     */
+    address: string,
+    /**
+     * With what program, as it says.
+     */
+    userAgent?: string,
+    /**
+     * Since when, RFC 3339 in UTC.
+     */
+    connectedAt: string,
+    /**
+     * Why it ended, as in docs/codes.md; only in `client_disconnected`.
+     */
+    reason?: string,
+};
+
+/**
+ * Data of `channel_occupied` and `channel_vacated`.
+ */
+export type ChannelWebhook = {
+    /**
+     * The channel.
+     */
+    channel: string,
+};
+
+/**
  * Body of every error answer, `application/problem+json` (RFC 9457, section 3).
  */
 export type Problem = {
@@ -2159,4 +3308,4 @@ export type Problem = {
 /**
  * The stable codes of all problems. Codes are added, never renamed.
  */
-export type ProblemCode = "invalid_json" | "invalid_field" | "invalid_query" | "invalid_channel" | "invalid_event" | "unauthorized" | "invalid_token" | "forbidden" | "forbidden_channel" | "blocked" | "too_many" | "invalid_position" | "invalid_session" | "too_deep" | "invalid_batch" | "invalid_target" | "invalid_idempotency_key" | "weak_password" | "bad_credentials" | "login_required" | "registration_closed" | "setup_closed" | "not_found" | "method_not_allowed" | "body_timeout" | "upgrade_required" | "transport_disabled" | "name_taken" | "last_admin" | "too_many_api_keys" | "too_large" | "unsupported_media_type" | "idempotency_key_reused" | "too_many_subscriptions" | "unknown_setting" | "invalid_setting" | "setting_needs_restart" | "would_lock_out" | "internal" | "storage_busy" | "storage_full" | "storage_failed" | "draining" | "too_many_logins" | "too_many_connections" | "too_many_connections_of_user" | "too_many_connections_of_address" | "rate_limited" | "origin_not_allowed";
+export type ProblemCode = "invalid_json" | "invalid_field" | "invalid_query" | "invalid_channel" | "invalid_event" | "unauthorized" | "invalid_token" | "forbidden" | "forbidden_channel" | "blocked" | "too_many" | "invalid_position" | "invalid_session" | "too_deep" | "invalid_batch" | "invalid_target" | "invalid_idempotency_key" | "weak_password" | "bad_credentials" | "login_required" | "registration_closed" | "setup_closed" | "not_found" | "method_not_allowed" | "body_timeout" | "upgrade_required" | "transport_disabled" | "name_taken" | "last_admin" | "too_many_api_keys" | "too_large" | "unsupported_media_type" | "idempotency_key_reused" | "too_many_subscriptions" | "unknown_setting" | "invalid_setting" | "setting_needs_restart" | "would_lock_out" | "internal" | "storage_busy" | "storage_full" | "storage_failed" | "draining" | "too_many_logins" | "too_many_connections" | "too_many_connections_of_user" | "too_many_connections_of_address" | "rate_limited" | "origin_not_allowed" | "room_exists" | "exceeds_mesh_limit" | "too_many_rooms" | "below_current" | "banned" | "not_open_yet" | "no_event_stream" | "bad_password" | "session_required" | "already_in_room" | "room_full" | "lobby_full" | "invitation_used" | "bad_token" | "not_joined" | "superseded" | "wrong_room" | "in_lobby" | "permission_denied" | "from_mismatch" | "target_not_in_room" | "target_buffer_full" | "cannot_broadcast" | "seq_gap" | "room_closed" | "signal_too_large" | "host_mismatch" | "precondition_failed";

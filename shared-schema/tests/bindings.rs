@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use santral_schema::{
     access, accounts, call_quality, channels, connections, event_log, events, health, ice, invitations, participants,
-    problem, publish, reason, sessions, settings, signal, stats, video,
+    problem, publish, reason, sessions, settings, signal, stats, video, webhooks,
 };
 use ts_rs::{Config, TS};
 
@@ -166,6 +166,10 @@ all_declarations! {
     call_quality::CallScore,
     call_quality::ScoreAnswer,
     call_quality::Advice,
+    webhooks::WebhookType,
+    webhooks::Webhook,
+    webhooks::ConnectionWebhook,
+    webhooks::ChannelWebhook,
     problem::Problem,
     problem::ProblemCode,
 }

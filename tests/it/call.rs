@@ -289,9 +289,8 @@ fn what_somebody_switches_off_or_a_host_mutes_is_not_played() {
     assert_eq!(ada.with_call(played, &his), json!(["video"]));
     bob.wait_for_text("#mute", "Unmute");
     ada.browser.click("[aria-label='Let speak: Bob']");
-    ada.browser.wait_for("both again", PATIENCE, || {
-        (ada.with_call(played, &his) == json!(["audio", "video"])).then_some(())
-    });
+    ada.browser
+        .wait_for("both again", PATIENCE, || (ada.with_call(played, &his) == json!(["audio", "video"])).then_some(()));
 }
 
 /// Its page says goodbye by a beacon, so the others need not wait until the grace is over.

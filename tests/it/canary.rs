@@ -80,8 +80,14 @@ impl Scene {
     fn start_with(log_format: &str, mut canaries: Canaries, database_url: Option<&str>) -> Self {
         let token_secret = canaries.draw("SANTRAL_TOKEN_SECRET");
         let issuer_secret = canaries.draw("SANTRAL_ISSUER_SECRET");
+        let webhook_secret = canaries.draw("SANTRAL_WEBHOOK_SECRET");
         let mut settings = vec![
             ("SANTRAL_LOG_LEVEL", "trace"),
+            // Nobody listens there, so each is tried and signed again and again.
+            ("SANTRAL_WEBHOOK_URLS", "http://127.0.0.1:9/hooks"),
+            ("SANTRAL_WEBHOOK_EVENTS", "client_connected,client_disconnected"),
+            ("SANTRAL_WEBHOOK_ALLOW_PRIVATE", "true"),
+            ("SANTRAL_WEBHOOK_SECRET", webhook_secret.as_str()),
             ("SANTRAL_LOG_FORMAT", log_format),
             ("SANTRAL_REGISTRATION", "open"),
             ("SANTRAL_LOGIN_ATTEMPTS_PER_MINUTE", "10000"),

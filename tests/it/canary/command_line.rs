@@ -58,6 +58,7 @@ fn a_secret_of_the_operator_is_printed_by_no_command() {
         for (shape, name) in [
             ("SECRET", "SANTRAL_TOKEN_SECRET"),
             ("SECRET", "SANTRAL_ISSUER_SECRET"),
+            ("SECRET", "SANTRAL_WEBHOOK_SECRET"),
             ("password-SECRET", "SANTRAL_TOKEN_SECRET"),
             ("changeme-SECRET", "SANTRAL_ISSUER_SECRET"),
             ("postgres://ada:SECRET@127.0.0.1:1/x", "SANTRAL_DATABASE_URL"),
