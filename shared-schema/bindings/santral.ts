@@ -1990,6 +1990,28 @@ export type StatsRing = {
 };
 
 /**
+ * Video rooms.
+ */
+export type VideoStats = {
+    /**
+     * Rooms that are not closed.
+     */
+    rooms: number,
+    /**
+     * Seats that are taken.
+     */
+    participants: number,
+    /**
+     * People who wait to be let in.
+     */
+    waiting: number,
+    /**
+     * Signals that were passed on since the start.
+     */
+    signalsTotal: number,
+};
+
+/**
  * Who finds a room.
  */
 export type Visibility = "unlisted" | "public" | "private";

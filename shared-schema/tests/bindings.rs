@@ -118,6 +118,7 @@ all_declarations! {
     stats::ProcessStats,
     stats::StatsSample,
     stats::StatsRing,
+    stats::VideoStats,
     video::Visibility,
     video::LobbyMode,
     video::Topology,
