@@ -12,6 +12,7 @@
 
 pub mod certificate;
 pub mod checker;
+pub mod coturn;
 pub mod fault_proxy;
 pub mod http;
 pub mod journal;

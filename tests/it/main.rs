@@ -43,4 +43,5 @@ mod streams_in_virtual_time;
 mod support;
 mod transports;
 mod webhooks;
+mod turn;
 mod websocket;
