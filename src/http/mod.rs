@@ -64,7 +64,7 @@ struct Operation {
 /// Every operation. Nothing is served that does not stand here with the access that it asks for.
 #[rustfmt::skip]
 fn table() -> Vec<Operation> {
-    use Access::{Administer, Anyone, InRoom, Listen, Participant, Public, Publish, SignedIn, View, Watch};
+    use Access::{Administer, Anyone, Listen, Public, Publish, SignedIn, View, Watch};
     let operations = [
         pages(),
         read("/health", Public, health::health),
@@ -97,21 +97,7 @@ fn table() -> Vec<Operation> {
         // The link that the start printed is the proof.
         vec![operation(Method::POST, "/api/setup", Public, auth::set_up)],
         vec![operation(Method::POST, "/api/tickets", SignedIn, tickets::create)],
-        read("/api/video/rooms", Anyone, video_rooms::list),
-        vec![operation(Method::POST, "/api/video/rooms", SignedIn, video_rooms::create)],
-        read("/api/video/rooms/{id}", InRoom, video_rooms::get),
-        vec![operation(Method::PATCH, "/api/video/rooms/{id}", InRoom, video_rooms::change)],
-        vec![operation(Method::DELETE, "/api/video/rooms/{id}", InRoom, video_rooms::close)],
-        vec![operation(Method::POST, "/api/video/rooms/{id}/invitations", InRoom, video_rooms::invite)],
-        vec![operation(Method::POST, "/api/video/rooms/{id}/join", Anyone, participants::join)],
-        vec![operation(Method::POST, "/api/video/rooms/{id}/leave", InRoom, participants::leave)],
-        vec![operation(Method::POST, "/api/video/rooms/{id}/lobby", InRoom, participants::lobby)],
-        vec![operation(Method::POST, "/api/video/rooms/{id}/host", InRoom, participants::host)],
-        vec![operation(Method::PATCH, "/api/video/rooms/{id}/participants/{participant}", InRoom, participants::change)],
-        vec![operation(Method::DELETE, "/api/video/rooms/{id}/participants/{participant}", InRoom, participants::remove)],
-        vec![operation(Method::POST, "/api/webrtc/signal", Participant, webrtc::signal)],
-        vec![operation(Method::GET, "/api/webrtc/ice-servers", Participant, webrtc::ice_servers)],
-        vec![operation(Method::POST, "/api/webrtc/stats", Participant, webrtc::stats)],
+        video(),
         read("/api/users", View, users::list),
         vec![operation(Method::POST, "/api/users", Administer, users::create)],
         vec![operation(Method::PATCH, "/api/users/{id}", Administer, users::change)],
@@ -139,6 +125,30 @@ fn table() -> Vec<Operation> {
         read("/api/openapi.json", Public, openapi::get),
         read("/api/docs", Public, docs::index),
         read("/api/docs/{file}", Public, docs::file),
+    ];
+    operations.into_iter().flatten().collect()
+}
+
+/// Video rooms, and what whoever is in one asks for.
+#[rustfmt::skip]
+fn video() -> Vec<Operation> {
+    use Access::{Anyone, InRoom, Participant, SignedIn};
+    let operations = [
+        read("/api/video/rooms", Anyone, video_rooms::list),
+        vec![operation(Method::POST, "/api/video/rooms", SignedIn, video_rooms::create)],
+        read("/api/video/rooms/{id}", InRoom, video_rooms::get),
+        vec![operation(Method::PATCH, "/api/video/rooms/{id}", InRoom, video_rooms::change)],
+        vec![operation(Method::DELETE, "/api/video/rooms/{id}", InRoom, video_rooms::close)],
+        vec![operation(Method::POST, "/api/video/rooms/{id}/invitations", InRoom, video_rooms::invite)],
+        vec![operation(Method::POST, "/api/video/rooms/{id}/join", Anyone, participants::join)],
+        vec![operation(Method::POST, "/api/video/rooms/{id}/leave", InRoom, participants::leave)],
+        vec![operation(Method::POST, "/api/video/rooms/{id}/lobby", InRoom, participants::lobby)],
+        vec![operation(Method::POST, "/api/video/rooms/{id}/host", InRoom, participants::host)],
+        vec![operation(Method::PATCH, "/api/video/rooms/{id}/participants/{participant}", InRoom, participants::change)],
+        vec![operation(Method::DELETE, "/api/video/rooms/{id}/participants/{participant}", InRoom, participants::remove)],
+        vec![operation(Method::POST, "/api/webrtc/signal", Participant, webrtc::signal)],
+        vec![operation(Method::GET, "/api/webrtc/ice-servers", Participant, webrtc::ice_servers)],
+        vec![operation(Method::POST, "/api/webrtc/stats", Participant, webrtc::stats)],
     ];
     operations.into_iter().flatten().collect()
 }

@@ -42,7 +42,7 @@ enum CommandAnswerShape {
     /// Of `auth`.
     Authorized(Authorized),
     /// Of `video` with `join`.
-    JoinedVideoRoom(JoinAnswer),
+    JoinedVideoRoom(Box<JoinAnswer>),
     /// Of `video` with `leave`.
     LeftVideoRoom(LeftVideoRoom),
     /// Of `signal`.

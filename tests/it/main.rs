@@ -42,6 +42,6 @@ mod store_contract;
 mod streams_in_virtual_time;
 mod support;
 mod transports;
-mod webhooks;
 mod turn;
+mod webhooks;
 mod websocket;

@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// A report of somebody who is connected to nobody.
+fn no_links() -> crate::call_quality::Report {
+    crate::call_quality::Report::parse(&[]).expect("a report of nobody")
+}
+
 #[test]
 fn a_call_begins_once_however_often_its_only_member_comes_back() {
     let mut stage = Stage::new(|_| ());
@@ -232,10 +237,10 @@ fn who_was_silent_is_back_with_the_next_word() {
     let mut stage = Stage::new(|_| ());
     let (_, token) = stage.join("a").expect("in");
     stage.join("b").expect("in");
-    stage.rooms.note_quality(stage.clock(), &room(), &token, None, false).expect("noted");
+    stage.rooms.note_quality(stage.clock(), &room(), &token, &no_links()).expect("noted");
     stage.pass(Duration::from_secs(60));
     stage.take_told();
-    stage.rooms.note_quality(stage.clock(), &room(), &token, None, false).expect("noted");
+    stage.rooms.note_quality(stage.clock(), &room(), &token, &no_links()).expect("noted");
     stage.drain(true);
     assert_eq!(stage.told.pop().map(|(_, data)| data["participant"]["state"].clone()), Some(Value::from("joined")));
     stage.pass(Duration::from_secs(59));
@@ -243,7 +248,7 @@ fn who_was_silent_is_back_with_the_next_word() {
     // A link that is gone meanwhile is no link.
     stage.pass(Duration::from_secs(1));
     stage.rooms.link_down(stage.clock(), &place("a").session, place("a").connection, DisconnectReason::Unreachable);
-    stage.rooms.note_quality(stage.clock(), &room(), &token, None, false).expect("noted");
+    stage.rooms.note_quality(stage.clock(), &room(), &token, &no_links()).expect("noted");
     stage.pass(Duration::from_secs(20));
     assert_eq!(stage.rooms.census(), (1, 1, 0));
 }
@@ -261,12 +266,14 @@ fn a_page_that_closed_for_good_is_said_to_have() {
 fn who_missed_too_much_hears_how_things_stand_before_anything_else() {
     let mut stage = Stage::new(|_| ());
     let (a, token_a) = stage.join("a").expect("in");
-    let (_, token) = stage.join("b").expect("in");
+    let (b, token) = stage.join("b").expect("in");
     let a = ParticipantId::parse(&a.participant.participant_id).expect("valid");
     stage.rooms.link_down(stage.clock(), &place("a").session, place("a").connection, DisconnectReason::Unreachable);
     stage.fill(token, &a);
     // An event that cannot be refused; then somebody comes in, and signals.
-    stage.rooms.note_quality(stage.clock(), &room(), &token, Some("good"), false).expect("noted");
+    let b = ParticipantId::parse(&b.participant.participant_id).expect("valid");
+    let hand = PersonChange { hand_raised: Some(true), ..PersonChange::default() };
+    stage.rooms.change_person(stage.clock(), &room(), &Actor::Participant(token), &b, hand).expect("raised");
     let (_, newcomer) = stage.join("c").expect("in");
     stage.signal(newcomer, None, a.as_str()).expect("buffered");
     stage.take_told();
