@@ -53,7 +53,7 @@ text_schemas! {
     RoomId = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", "meeting-123";
     /// A connection or a channel.
     Excepted = r"^([A-Za-z0-9][A-Za-z0-9_.:@/-]{0,127}|[A-Za-z0-9_-]{22})$", "V1StGXR8_Z5jdHi6B-myTq";
-    /// The name of an event: at most 128 bytes without control characters. `hello`, `ping`, `gap`, `bye`, `presence` and all that begin with `santral:` belong to the server.
+    /// The name of an event: at most 128 bytes without control characters. `hello`, `ping`, `gap`, `bye`, `presence` and all that begin with `santral:`, `video.` or `webrtc.` belong to the server.
     EventName = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]{1,128}$", "order.created";
     /// One live attach of a client, as `hello` names it.
     ConnectionId = r"^[A-Za-z0-9_-]{22}$", "V1StGXR8_Z5jdHi6B-myTq";

@@ -133,6 +133,7 @@ fn filled(path: &str) -> String {
         "{channel}" => "public:news",
         "{subject}" => "user:nobody",
         "{key}" => "heartbeat",
+        "{participant}" => "p_nobody",
         "{file}" => "docs.js",
         part => part,
     });
@@ -174,7 +175,8 @@ fn outcome(access: Access, role: Role) -> &'static str {
     principal.expires_at = Some(Timestamp(0));
     match access.is_granted_to(&principal) {
         true => "yes",
-        false if role == Role::Anonymous => "401",
+        // A token of another kind is missing, whoever asks.
+        false if role == Role::Anonymous || access == Access::Participant => "401",
         false => "403",
     }
 }

@@ -42,6 +42,8 @@ mod store_contract;
 mod streams_in_virtual_time;
 mod support;
 mod transports;
+mod video;
+mod webhooks;
 mod turn;
 mod webhooks;
 mod websocket;

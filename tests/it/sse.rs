@@ -229,7 +229,19 @@ fn a_silent_stream_is_pinged_within_the_heartbeat_it_was_told() {
 fn nobody_publishes_under_the_servers_own_event_names() {
     let santral = Santral::start();
     let mut client = santral.listen(&format!("/api/events?channel=a&session={TOKEN}"));
-    for name in ["hello", "ping", "gap", "bye", "presence", "santral:x", "", &"x".repeat(129), &"ş".repeat(65)] {
+    for name in [
+        "hello",
+        "ping",
+        "gap",
+        "bye",
+        "presence",
+        "santral:x",
+        "video.room.closed",
+        "webrtc.signal",
+        "",
+        &"x".repeat(129),
+        &"ş".repeat(65),
+    ] {
         for (path, body) in through_every_door(name) {
             assert_refused(&santral.post(&path, &body), "invalid_event");
         }

@@ -114,11 +114,11 @@ pub fn cors(edge: &Arc<Edge>) -> Cors {
 }
 
 /// What a page may send beside what needs no asking.
-const ALLOWED_HEADERS: [&str; 5] =
-    ["content-type", "authorization", "last-event-id", "idempotency-key", "cache-control"];
+const ALLOWED_HEADERS: [&str; 6] =
+    ["content-type", "authorization", "last-event-id", "idempotency-key", "if-match", "cache-control"];
 
 /// What a page may read of an answer's head.
-const EXPOSED_HEADERS: [&str; 4] = ["retry-after", "x-request-id", "ratelimit", "ratelimit-policy"];
+const EXPOSED_HEADERS: [&str; 6] = ["etag", "location", "retry-after", "x-request-id", "ratelimit", "ratelimit-policy"];
 
 /// What a refused preflight request is told; the library itself says it in plain text.
 #[must_use]

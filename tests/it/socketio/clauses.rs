@@ -212,3 +212,49 @@ fn the_client_library_is_served_from_where_it_is_installed() {
     assert_eq!(missing.status, 404);
     assert!(missing.text().contains("socketio_client_dir"), "{}", missing.text());
 }
+
+/// Shows VID-21: with acknowledgements, under the codes of all other edges.
+#[test]
+fn a_call_is_set_up_over_socket_io() {
+    let santral = Santral::start();
+    santral.make_room(None, &json!({ "roomId": "r", "name": "R" }));
+    let mut ada = santral.enter("r", "Ada");
+    let mut bob = joined(&santral);
+    let answer = acknowledged(&mut bob, 1, r#"["video:join",{"roomId":"r","displayName":"Bob"}]"#);
+    assert_eq!((&answer["ok"], &answer["status"]), (&json!(true), &json!("joined")), "{answer}");
+    let id = answer["participant"]["participantId"].as_str().expect("an id").to_owned();
+    let signal = json!(["signal", { "roomId": "r", "to": ada.id, "type": "custom", "data": { "a": 1 } }]);
+    let answer = acknowledged(&mut bob, 2, &signal.to_string());
+    assert_eq!((&answer["ok"], &answer["accepted"][0]["delivered"]), (&json!(true), &json!(1)), "{answer}");
+    assert_eq!(ada.hear("webrtc.signal")["from"]["participantId"], json!(id));
+    santral.signal(&ada, "r", &id, None, &json!({ "b": 2 }));
+    loop {
+        let heard = bob.hear();
+        if heard.starts_with(r#"text 42["webrtc.signal",{"#) {
+            assert!(heard.contains(r#""data":{"b":2}"#), "{heard}");
+            break;
+        }
+    }
+    for (args, code) in [
+        (r#"["video:join",{"roomId":"nowhere"}]"#, "not_found"),
+        (r#"["signal",{"roomId":"r","to":"p_x","type":"bye"}]"#, "target_not_in_room"),
+        (r#"["signal","r"]"#, "invalid_json"),
+    ] {
+        let answer = acknowledged(&mut bob, 3, args);
+        assert_eq!((&answer["ok"], &answer["error"]["code"]), (&json!(false), &json!(code)), "{answer}");
+    }
+    assert_eq!(acknowledged(&mut bob, 4, r#"["video:leave",{"roomId":"r"}]"#)["ok"], true);
+    assert_eq!(ada.hear("video.participant.left")["participantId"], json!(id));
+}
+
+/// Says an event and returns its acknowledgement.
+fn acknowledged(socket: &mut Socket, number: u32, args: &str) -> Value {
+    socket.say(&format!("42{number}{args}"));
+    loop {
+        let heard = socket.hear();
+        if let Some(answer) = heard.strip_prefix(&format!("text 43{number}")) {
+            let mut answers: Vec<Value> = serde_json::from_str(answer).expect("an acknowledgement is JSON");
+            return answers.remove(0);
+        }
+    }
+}
