@@ -2,7 +2,12 @@
 //!
 //! RFC 9112 with bodies of known length only; every server under test answers short requests so.
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
 use crate::dialect::stream_parser::{find, status_of};
+use crate::error::{BenchError, During, Result};
 
 /// A whole answer or request at the start of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +55,64 @@ pub fn post_head_of(path: &str, content_type: &str, body_bytes: usize) -> Vec<u8
     )
     .into_bytes()
 }
+
+/// The head of a request with a JSON body of `body_bytes`, by whoever bears this token.
+pub fn post_head_with_token(path: &str, token: &str, body_bytes: usize) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {body_bytes}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// A connection on which one request waits for its answer before the next.
+#[derive(Debug)]
+pub struct Exchange {
+    stream: TcpStream,
+}
+
+impl Exchange {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).during("connect for requests")?;
+        stream.set_nodelay(true).during("set up a connection for requests")?;
+        stream.set_read_timeout(Some(ANSWER_WITHIN)).during("set up a connection for requests")?;
+        Ok(Self { stream })
+    }
+
+    /// Posts JSON; the body of the answer.
+    ///
+    /// # Errors
+    /// When the answer is not 2xx, or does not come.
+    pub fn post(&mut self, path: &str, body: &str) -> Result<String> {
+        let request = [&post_head(path, body.len())[..], body.as_bytes()].concat();
+        self.stream.write_all(&request).during("send a request")?;
+        let mut answer = Vec::new();
+        let mut buffer = [0; 16 * 1024];
+        let extent = loop {
+            if let Some(extent) = Extent::find(&answer) {
+                break extent;
+            }
+            let count = self.stream.read(&mut buffer).during("await an answer")?;
+            if count == 0 {
+                return Err(std::io::Error::from(ErrorKind::UnexpectedEof)).during("await an answer");
+            }
+            answer.extend_from_slice(&buffer[..count]);
+        };
+        let status = status(&answer);
+        let body = String::from_utf8_lossy(&answer[extent.head_bytes..extent.bytes()]).into_owned();
+        if (200..300).contains(&status) {
+            Ok(body)
+        } else {
+            Err(BenchError::Refused { what: "a request", status, body })
+        }
+    }
+}
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 fn content_length(head: &[u8]) -> usize {
     const NAME: &[u8] = b"content-length:";

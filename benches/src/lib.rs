@@ -17,5 +17,6 @@ pub mod rank_test;
 pub mod report;
 pub mod runs;
 pub mod servers;
+pub mod signalling;
 pub mod swarm;
 pub mod verifier;

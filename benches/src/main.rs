@@ -28,7 +28,7 @@ struct Cli {
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = parse_variable)]
     santral_env: Vec<(String, String)>,
     /// Servers to measure.
-    #[arg(long, global = true, value_delimiter = ',', default_value = "floor,santral,nchan,express,socketio")]
+    #[arg(long, global = true, value_delimiter = ',', default_value = "floor,santral,nchan,express,socketio,peerjs")]
     servers: Vec<ServerKind>,
     /// Repetitions of each measurement; the median counts.
     #[arg(long, global = true, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=20))]
@@ -80,6 +80,8 @@ enum Commands {
     Socketio,
     /// Santral's own WebSocket and long polls beside its event streams.
     Transports,
+    /// Signals between the participants of 1,000 calls, on Santral and on npm peer.
+    Signalling,
     /// Everything above.
     All,
     /// Whether the time of a sign-in tells that an account exists; no part of `all`, since it is no benchmark.
@@ -145,6 +147,7 @@ fn execute(cli: Cli) -> Result<bool> {
         Commands::Operator => run_one(&cli, runs::operator::run)?,
         Commands::Socketio => runs::socketio::run(&prepare(&cli)?)?,
         Commands::Transports => runs::transports::run(&prepare(&cli)?)?,
+        Commands::Signalling => run_one(&cli, runs::signalling::run)?,
         Commands::Feeds => run_one(&cli, runs::feeds::run)?,
     };
     print_report(&sections);
@@ -175,6 +178,7 @@ fn run_all(bench: &Bench) -> Result<Vec<Section>> {
     }
     sections.extend(runs::socketio::run(bench)?);
     sections.extend(runs::transports::run(bench)?);
+    sections.push(runs::signalling::run(bench)?);
     Ok(sections)
 }
 

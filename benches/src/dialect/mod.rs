@@ -9,7 +9,7 @@ mod long_poll;
 mod socketio;
 mod socketio_polling;
 pub mod stream_parser;
-mod websocket;
+pub(crate) mod websocket;
 
 use crate::http;
 use crate::payload::{Payload, Stamp};

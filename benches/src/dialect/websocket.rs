@@ -9,12 +9,15 @@ use super::{Found, json_events};
 use crate::payload::Payload;
 
 const SWITCHING: u16 = 101;
-const FIN_TEXT: u8 = 0x81;
+/// A whole text.
+pub(crate) const FIN_TEXT: u8 = 0x81;
 const FIN_PING: u8 = 0x89;
-const FIN_PONG: u8 = 0x8a;
+/// The answer to a ping.
+pub(crate) const FIN_PONG: u8 = 0x8a;
 const MASKED: u8 = 0x80;
 /// A mask need not be random where no proxy is between; the server takes it off all the same.
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x96, 0x3c];
+const LENGTH_OF_TWO_BYTES: u8 = 126;
 /// Longest payload of a frame with a length of one byte.
 const SHORT_MAX: usize = 125;
 
@@ -34,14 +37,14 @@ enum Speaker {
 
 /// A frame of the server's.
 #[derive(Debug, PartialEq, Eq)]
-enum Frame<'a> {
+pub(crate) enum Frame<'a> {
     Text(&'a [u8]),
     Ping(&'a [u8]),
     Other,
 }
 
 /// The request that opens a WebSocket; the key is the one of the RFC, and nobody looks at its answer.
-pub(super) fn handshake(path: &str) -> Vec<u8> {
+pub(crate) fn handshake(path: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -113,7 +116,7 @@ impl Speaker {
 }
 
 /// The first whole frame, and its length.
-fn next_frame(input: &[u8]) -> Option<(Frame<'_>, usize)> {
+pub(crate) fn next_frame(input: &[u8]) -> Option<(Frame<'_>, usize)> {
     let &[first, length, ref rest @ ..] = input else {
         return None;
     };
@@ -132,17 +135,22 @@ fn next_frame(input: &[u8]) -> Option<(Frame<'_>, usize)> {
     Some((frame, end))
 }
 
-/// Writes a masked frame of up to 125 bytes, all that a client here has to say.
-fn write(first: u8, payload: &[u8], out: &mut Vec<u8>) {
-    let payload = &payload[..payload.len().min(SHORT_MAX)];
-    out.extend_from_slice(&[first, MASKED | payload.len() as u8]);
+/// Writes a masked frame of up to 64 KiB, all that a client here has to say.
+pub(crate) fn write(first: u8, payload: &[u8], out: &mut Vec<u8>) {
+    let payload = &payload[..payload.len().min(usize::from(u16::MAX))];
+    if payload.len() <= SHORT_MAX {
+        out.extend_from_slice(&[first, MASKED | payload.len() as u8]);
+    } else {
+        out.extend_from_slice(&[first, MASKED | LENGTH_OF_TWO_BYTES]);
+        out.extend_from_slice(&(payload.len() as u16).to_be_bytes());
+    }
     out.extend_from_slice(&MASK);
     out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::{FIN_PING, FIN_TEXT, Frame, MASK, WebSocket, next_frame};
+    use super::{FIN_PING, FIN_TEXT, Frame, MASK, WebSocket, next_frame, write};
     use crate::dialect::Found;
     use crate::dialect::json_events::tests::message;
     use crate::dialect::socketio::SocketIo;
@@ -208,6 +216,19 @@ pub(super) mod tests {
         assert_eq!(found, [Found::Open, Found::Publication(STAMP)]);
         let expected: [&[u8]; 3] = [b"40", b"420[\"join\",\"bench\"]", b"3"];
         assert_eq!(packets, expected);
+    }
+
+    #[test]
+    fn a_frame_of_any_length_that_is_needed_is_masked() {
+        for (length, head) in [(125, vec![0x81, 0xfd]), (126, vec![0x81, 0xfe, 0, 126]), (800, vec![0x81, 0xfe, 3, 32])]
+        {
+            let (text, mut frame) = (vec![b'x'; length], Vec::new());
+            write(FIN_TEXT, &text, &mut frame);
+            assert_eq!(frame[..head.len()], head);
+            assert_eq!(frame[head.len()..head.len() + 4], MASK);
+            let body: Vec<_> = frame[head.len() + 4..].iter().zip(MASK.iter().cycle()).map(|(b, m)| b ^ m).collect();
+            assert_eq!(body, text);
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn label(variant: Variant) -> &'static str {
         (ServerKind::Santral, Durability::Stored) => "santral, stored",
         (ServerKind::Nchan, _) => "nchan, stored in memory",
         (ServerKind::Express, _) => "express + loop",
-        (ServerKind::SocketIo, _) => "npm socket.io",
+        (kind @ (ServerKind::SocketIo | ServerKind::PeerJs), _) => kind.name(),
     }
 }
 

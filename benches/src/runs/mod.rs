@@ -10,6 +10,7 @@ pub mod operator;
 pub mod publish;
 pub mod relay;
 pub mod rest_latency;
+pub mod signalling;
 pub mod socketio;
 pub mod stalled;
 pub mod sustained;

@@ -51,7 +51,7 @@ pub fn run(bench: &Bench) -> Result<Section> {
         match kind {
             ServerKind::Santral => p99_of[0] = during.quantile_ms(0.99),
             ServerKind::Nchan => p99_of[1] = during.quantile_ms(0.99),
-            ServerKind::Floor | ServerKind::Express | ServerKind::SocketIo => {}
+            ServerKind::Floor | ServerKind::Express | ServerKind::SocketIo | ServerKind::PeerJs => {}
         }
     }
     let mut figures = Vec::new();

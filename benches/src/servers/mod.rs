@@ -33,6 +33,12 @@ const SOCKET_IO: NodeRival = NodeRival {
     source: include_str!("../../rivals/socketio.js"),
 };
 
+const PEER_JS: NodeRival = NodeRival {
+    folder: "peerjs",
+    packages: &["peer@1.0.2", "bufferutil@4.1.0"],
+    source: include_str!("../../rivals/peerjs.js"),
+};
+
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ServerKind {
@@ -47,6 +53,9 @@ pub enum ServerKind {
     /// npm `socket.io`, tuned: `rivals/socketio.js`.
     #[value(name = "socketio")]
     SocketIo,
+    /// npm `peer`, the server of PeerJS: `rivals/peerjs.js`.
+    #[value(name = "peerjs")]
+    PeerJs,
 }
 
 /// Whether a publication goes through the durable log.
@@ -97,6 +106,7 @@ impl ServerKind {
             Self::Nchan => "nchan",
             Self::Express => "express",
             Self::SocketIo => "npm socket.io",
+            Self::PeerJs => "npm peer",
         }
     }
 
@@ -104,7 +114,7 @@ impl ServerKind {
     pub fn has_event_streams(self) -> bool {
         match self {
             Self::Floor | Self::Santral | Self::Nchan | Self::Express => true,
-            Self::SocketIo => false,
+            Self::SocketIo | Self::PeerJs => false,
         }
     }
 
@@ -125,7 +135,7 @@ impl ServerKind {
     pub fn collect_path(self) -> Option<&'static str> {
         match self {
             Self::SocketIo => Some("/collect"),
-            Self::Floor | Self::Santral | Self::Nchan | Self::Express => None,
+            Self::Floor | Self::Santral | Self::Nchan | Self::Express | Self::PeerJs => None,
         }
     }
 
@@ -134,7 +144,7 @@ impl ServerKind {
         match (self, durability) {
             (Self::Santral, Durability::Volatile) => "/api/broadcast?channel=bench&volatile=true",
             (Self::Santral, Durability::Stored) => "/api/broadcast?channel=bench",
-            (Self::Floor | Self::Nchan | Self::Express | Self::SocketIo, _) => "/publish",
+            (Self::Floor | Self::Nchan | Self::Express | Self::SocketIo | Self::PeerJs, _) => "/publish",
         }
     }
 }
@@ -262,23 +272,35 @@ fn describe(
             command.args(["node", "--expose-gc", "server.js"]).current_dir(SOCKET_IO.install(launch)?);
             command.env("PORT", port).env("NODE_ENV", "production");
         }
+        ServerKind::PeerJs => {
+            command.args(["node", "server.js"]).current_dir(PEER_JS.install(launch)?);
+            command.env("PORT", port).env("NODE_ENV", "production");
+        }
     }
     Ok(())
 }
 
 /// The versions that npm installed for the Socket.IO server, as `socket.io 4.8.4, ws 8.…`.
 pub fn socketio_versions(launch: &Launch) -> String {
-    let modules = launch.directory.join(SOCKET_IO.folder).join("node_modules");
-    let version = |package: &&str| {
-        let manifest = fs::read_to_string(modules.join(package).join("package.json")).unwrap_or_default();
-        let version = manifest.split_once("\"version\": \"").and_then(|(_, rest)| rest.split('"').next());
-        format!("{package} {}", version.unwrap_or("not found"))
-    };
-    let packages = ["socket.io", "engine.io", "ws", "bufferutil", "utf-8-validate"];
-    packages.iter().map(version).collect::<Vec<_>>().join(", ")
+    SOCKET_IO.versions(launch, &["socket.io", "engine.io", "ws", "bufferutil", "utf-8-validate"])
+}
+
+/// The same for the server of PeerJS.
+pub fn peerjs_versions(launch: &Launch) -> String {
+    PEER_JS.versions(launch, &["peer", "ws", "bufferutil"])
 }
 
 impl NodeRival {
+    fn versions(&self, launch: &Launch, packages: &[&str]) -> String {
+        let modules = launch.directory.join(self.folder).join("node_modules");
+        let version = |package: &&str| {
+            let manifest = fs::read_to_string(modules.join(package).join("package.json")).unwrap_or_default();
+            let version = manifest.split_once("\"version\": \"").and_then(|(_, rest)| rest.split('"').next());
+            format!("{package} {}", version.unwrap_or("not found"))
+        };
+        packages.iter().map(version).collect::<Vec<_>>().join(", ")
+    }
+
     /// Puts the packages into their directory by npm, the first time, and returns it.
     fn install(&self, launch: &Launch) -> Result<PathBuf> {
         let directory = launch.directory.join(self.folder);
