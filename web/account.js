@@ -1,12 +1,15 @@
 // Who sits at the page: signs in, keeps the access token fresh, and gets tickets for the stream.
 //
-// The tokens live in this page's memory alone: closing or reloading the page forgets them.
+// The tokens live in this page's memory alone: closing or reloading the page forgets them. A page that a reload must not
+// throw out gives a storage of its tab, and then a reload keeps them.
 
 // A token is renewed so long before it expires, in milliseconds: clocks and networks differ.
 const RENEWAL_MARGIN_MS = 30_000;
 
 // An answer that has not come by then does not come, in milliseconds.
 const PATIENCE_MS = 15_000;
+
+const STORED_AS = "santral.account";
 
 const JSON_HEADERS = { "content-type": "application/json" };
 
@@ -30,8 +33,15 @@ async function post(path, headers, body) {
 }
 
 export class Account {
-  #tokens = null;
+  #storage;
+  #tokens;
   #renewal = null;
+
+  /** `storage` is where a reload finds the tokens again; nothing is kept without. */
+  constructor(storage = null) {
+    this.#storage = storage;
+    this.#tokens = JSON.parse(storage?.getItem(STORED_AS) ?? "null");
+  }
 
   get isSignedIn() {
     return this.#tokens !== null;
@@ -45,7 +55,7 @@ export class Account {
   /** Forgets the tokens; the server is told, so that nobody else can use them. */
   async signOut() {
     const refreshToken = this.#tokens?.refreshToken;
-    this.#tokens = null;
+    this.#set(null);
     if (refreshToken) await post("auth/logout", {}, { refreshToken });
   }
 
@@ -75,13 +85,19 @@ export class Account {
       this.#keep(await post("auth/refresh", {}, { refreshToken: this.#tokens.refreshToken }));
     } catch (error) {
       // A login that has ended does not come back; an answer that did not arrive may.
-      if (error instanceof Refused && error.answer.status === 401) this.#tokens = null;
+      if (error instanceof Refused && error.answer.status === 401) this.#set(null);
       throw error;
     }
   }
 
   #keep({ accessToken, refreshToken, expiresIn, user }) {
-    this.#tokens = { accessToken, refreshToken, freshUntil: Date.now() + 1000 * expiresIn - RENEWAL_MARGIN_MS };
+    this.#set({ accessToken, refreshToken, freshUntil: Date.now() + 1000 * expiresIn - RENEWAL_MARGIN_MS });
     return user;
+  }
+
+  #set(tokens) {
+    this.#tokens = tokens;
+    if (tokens === null) this.#storage?.removeItem(STORED_AS);
+    else this.#storage?.setItem(STORED_AS, JSON.stringify(tokens));
   }
 }

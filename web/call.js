@@ -45,7 +45,8 @@ const REFUSALS = {
   room_closed: "The room has been closed.",
 };
 
-const account = new Account();
+// A reload must not end the call of who is signed in.
+const account = new Account(sessionStorage);
 const tiles = new Tiles(byId("tiles"));
 // What is sent: the tracks of microphone, camera and screen.
 let own = { audio: null, video: null, screen: null };
@@ -393,8 +394,10 @@ byId("sign-in").addEventListener("submit", async (event) => {
     await account.signIn(byId("sign-in-name").value, byId("sign-in-password").value);
     byId("sign-in-card").hidden = true;
     say("good", "Signed in. Now join.");
-  } catch {
-    byId("sign-in-result").textContent = "This name and password do not go together.";
+    byId("sign-in-result").textContent = "";
+  } catch (error) {
+    const isWrong = error instanceof Refused && error.answer.status === 401;
+    byId("sign-in-result").textContent = isWrong ? "This name and password do not go together." : error.message;
   }
 });
 

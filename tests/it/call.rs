@@ -5,6 +5,7 @@
 use santral_testkit::fault_proxy::{Cut, Direction, Fault, FaultProxy};
 use serde_json::{Value, json};
 
+use crate::accounts::PASSWORD;
 use crate::browser::UNLABELLED_SCRIPT;
 use crate::support::{PATIENCE, Santral};
 use caller::Caller;
@@ -195,6 +196,8 @@ fn a_call_outlives_kill_9_of_its_server() {
     }
     assert_eq!([ada.others(), bob.others()], before, "nobody is thrown out");
     assert_eq!((ada.connections_made(), bob.connections_made()), (0, 0), "media has gone on");
+    let pictures = "return document.querySelectorAll('.tile[data-picture=on]').length";
+    ada.browser.wait_for("his camera", PATIENCE, || (ada.browser.run(pictures, &[]) == 2).then_some(()));
     // And it is a call as before: somebody new comes in, and a hand is seen.
     let Some(cem) = Caller::join(santral.address, "restart", "Cem") else { return };
     for caller in [&ada, &bob, &cem] {
@@ -251,6 +254,27 @@ fn a_password_and_a_host_stand_at_the_door() {
     ada.wait_for_media(1);
     bob.wait_for_media(1);
     assert_eq!(ada.browser.text("#knockers"), "");
+}
+
+/// A stream cannot send headers, so it has a ticket; and a reload asks nobody again.
+#[test]
+fn a_closed_server_asks_who_calls_and_a_reload_keeps_the_seat() {
+    let mut santral = Santral::start_with(&[("SANTRAL_OPEN", "false")]);
+    santral.set_up();
+    let Some(ada) = Caller::open(santral.address, "closed", "Ada") else { return };
+    ada.create();
+    ada.wait_for_text("#notice", "sign in and join again");
+    ada.browser.fill("#sign-in-name", "root");
+    ada.browser.fill("#sign-in-password", PASSWORD);
+    ada.browser.click("#sign-in button");
+    ada.wait_for_text("#notice", "Signed in.");
+    ada.browser.click("#create");
+    ada.wait_for_state("joined");
+    let before = ada.me();
+    assert!(before["userId"].is_string(), "{before}");
+    ada.reload();
+    assert_eq!(ada.me()["participantId"], before["participantId"]);
+    assert_eq!(ada.me()["ordinal"], 1);
 }
 
 #[test]
