@@ -151,14 +151,14 @@ impl Room {
 
     /// Whether a room exists, and is open, for somebody.
     fn check_may_approach(&self, clock: Clock, join: &Join) -> Result<(), RoomRefusal> {
-        let is_known = self.is_known_to(&join.visitor)
-            || join.invitation.is_some()
-            || self.proves_host(join)
-            || self.returning(join).is_some();
+        let is_in = self.returning(join).is_some();
+        let is_known =
+            is_in || self.is_known_to(&join.visitor) || join.invitation.is_some() || self.proves_host(join);
         if !is_known {
             return Err(RoomRefusal::NoRoom);
         }
-        if self.is_barred(clock, &join.visitor, join.place.as_ref().map(|place| &place.session)) {
+        // Whoever is kept out has lost every seat, so who has one is somebody else of the same network.
+        if !is_in && self.is_barred(clock, &join.visitor, join.place.as_ref().map(|place| &place.session)) {
             return Err(RoomRefusal::Banned);
         }
         let opens = self.settings.more.not_before.map(Timestamp).filter(|opens| *opens > clock.at);

@@ -334,3 +334,19 @@ fn who_is_in_twice_is_sent_away_twice() {
     assert_eq!(stage.signal(second, None, "p_x"), Err(RoomRefusal::Left(LeaveReason::Kicked)));
     assert_eq!(stage.rooms.census(), (1, 0, 0));
 }
+
+#[test]
+fn a_guest_keeps_its_seat_when_another_of_its_network_is_kept_out() {
+    let mut stage = Stage::new(|_| ());
+    let guest = |stage: &mut Stage, who: &str, resume: Option<TokenHash>| {
+        let ask = stage.ask(who);
+        let visitor = Visitor { principal: "".into(), user: None, network: Some("192.0.2.0".into()), ..visitor(who) };
+        stage.join_as(Join { visitor, resume, ..ask })
+    };
+    let (_, token) = guest(&mut stage, "a", None).expect("in");
+    let (b, _) = guest(&mut stage, "b", None).expect("in");
+    let id = ParticipantId::parse(&b.participant.participant_id).expect("valid");
+    stage.rooms.kick(stage.clock(), &room(), &Actor::Host(TokenHash(HOST)), &id, true).expect("banned");
+    assert!(guest(&mut stage, "a", Some(token)).is_ok_and(|(joined, _)| joined.already));
+    assert_eq!(guest(&mut stage, "c", None).map(drop), Err(RoomRefusal::Banned));
+}
