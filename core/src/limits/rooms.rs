@@ -62,8 +62,9 @@ pub const SIGNALS_AHEAD_MAX: u64 = 64;
 /// Signals that wait for those which they have overtaken, in bytes.
 pub const PARKED_BYTES_MAX: usize = 256 * 1024;
 
-/// Refused signals of one participant whose repetition is answered alike; clients repeat within seconds.
-pub const REFUSED_SIGNALS_MAX: usize = 64;
+/// Refused signals of one participant whose repetition is answered alike: more than it may send in the seconds
+/// within which clients repeat.
+pub const REFUSED_SIGNALS_MAX: usize = 512;
 
 /// How long they wait.
 pub const PARKED_PATIENCE: Duration = Duration::from_secs(2);

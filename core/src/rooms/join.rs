@@ -152,8 +152,7 @@ impl Room {
     /// Whether a room exists, and is open, for somebody.
     fn check_may_approach(&self, clock: Clock, join: &Join) -> Result<(), RoomRefusal> {
         let is_in = self.returning(join).is_some();
-        let is_known =
-            is_in || self.is_known_to(&join.visitor) || join.invitation.is_some() || self.proves_host(join);
+        let is_known = is_in || self.is_known_to(&join.visitor) || join.invitation.is_some() || self.proves_host(join);
         if !is_known {
             return Err(RoomRefusal::NoRoom);
         }
@@ -354,7 +353,7 @@ impl Room {
                 changed.push("connection");
             }
             if !changed.is_empty() {
-                self.tell_of_update(index, &changed, true);
+                self.tell_of_update(index, &changed, false);
             }
         }
         let resynced_at = self.seq;

@@ -34,7 +34,7 @@ impl Room {
             (seat.line, seat.silent_from) = (Line::Up(place.clone()), None);
             seat.generation += 1;
             if was_down {
-                self.tell_of_update(index, &["state"], true);
+                self.tell_of_update(index, &["state"], false);
             }
         }
         self.flush(out);
@@ -81,7 +81,7 @@ impl Room {
         if let Line::Down { absence: Absence::Silent(place), .. } = &seat.line {
             (seat.line, seat.silent_from) = (Line::Up(place.clone()), Some(clock.now));
             seat.generation += 1;
-            self.tell_of_update(index, &["state"], true);
+            self.tell_of_update(index, &["state"], false);
             self.flush_probing(index, out);
         }
         if let Some(silent_from) = &mut self.seats[index].silent_from {

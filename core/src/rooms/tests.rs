@@ -296,7 +296,7 @@ fn what_is_said_while_a_line_is_down_comes_afterwards_and_once() {
     assert_eq!(stage.take_told(), Vec::<String>::new());
     stage.rooms.link_up(&place("a"));
     stage.drain(true);
-    assert_eq!(stage.take_told(), ["a webrtc.signal", "b video.participant.updated"]);
+    assert_eq!(stage.take_told(), ["a webrtc.signal", "a video.participant.updated", "b video.participant.updated"]);
 }
 
 #[test]
