@@ -22,6 +22,7 @@ pub mod power_cut;
 pub mod process;
 pub mod random;
 pub mod reverse_proxy;
+pub mod seeds;
 pub mod sse;
 pub mod sse_client;
 pub mod tls;

@@ -19,8 +19,7 @@ mod trouble;
 mod world;
 mod writer;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use santral_testkit::seeds;
 
 use bugs::Bug;
 use world::World;
@@ -28,59 +27,22 @@ use world::World;
 /// Plays one seed; the error says what was violated and at which step.
 fn play(seed: u64, bug: Option<Bug>) -> Result<(), String> {
     let mut world = World::new(seed, bug);
-    let outcome = catch_unwind(AssertUnwindSafe(|| world.run()));
-    let place = format!("seed {seed}, step {}, {} us", world.step, world.now);
-    let plan = &world.plan;
-    match outcome {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(violation)) => Err(format!("{place}: {violation}\n  under {plan:?}")),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            Err(format!("{place}: the engine panicked: {}\n  under {plan:?}", text.unwrap_or_default()))
-        }
-    }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-/// Plays `count` seeds in two threads and returns the failure with the lowest seed among those found.
-fn play_many(from: u64, count: u64) -> Option<String> {
-    let next = AtomicU64::new(from);
-    let failed_at = AtomicU64::new(u64::MAX);
-    let work = || {
-        let mut failure = None;
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= from + count || seed > failed_at.load(Ordering::Relaxed) {
-                return failure;
-            }
-            if let Err(violation) = play(seed, None) {
-                failed_at.fetch_min(seed, Ordering::Relaxed);
-                failure = Some((seed, violation));
-            }
-        }
-    };
-    let failures = std::thread::scope(|scope| {
-        let workers = [scope.spawn(work), scope.spawn(work)];
-        workers.map(|worker| worker.join().expect("a worker does not panic"))
-    });
-    failures.into_iter().flatten().min_by_key(|(seed, _)| *seed).map(|(_, violation)| violation)
+    let outcome = seeds::caught(|| world.run());
+    outcome.map_err(|violation| {
+        let World { step, now, plan, .. } = &world;
+        format!("seed {seed}, step {step}, {now} us: {violation}\n  under {plan:?}")
+    })
 }
 
 /// INV-1 to INV-9 and INV-11 under everything that the plan of a seed may bring.
 #[test]
 fn twenty_thousand_seeds_hold_every_invariant() {
-    if let Some(seed) = number("SANTRAL_SIM_SEED") {
+    if let Some(seed) = seeds::number("SANTRAL_SIM_SEED") {
         play(seed, None).unwrap_or_else(|violation| panic!("{violation}"));
         return;
     }
-    let default = if std::env::var_os("CI").is_some() { 20_000 } else { 2_000 };
-    let count = number("SANTRAL_SIM_SEEDS").unwrap_or(default);
-    if let Some(violation) = play_many(number("SANTRAL_SIM_FROM").unwrap_or(0), count) {
-        let seed = violation.split([' ', ',']).nth(1).unwrap_or_default().to_owned();
+    let from = seeds::number("SANTRAL_SIM_FROM").unwrap_or(0);
+    if let Some((seed, violation)) = seeds::play_many(from, seeds::count(), |seed| play(seed, None)) {
         panic!("{violation}\nrepeat with: SANTRAL_SIM_SEED={seed} cargo test -p santral-core --test sim twenty");
     }
 }
