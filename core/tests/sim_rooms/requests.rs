@@ -212,9 +212,9 @@ impl World {
             }
         }
         if self.bug == Some(Bug::TokensMixedUp) && self.rng.percent(5) {
-            let other = self.clients.iter().filter_map(|client| client.view.as_ref());
-            let other = other.filter(|view| view.room == request.room).map(|view| view.token);
-            token = other.last().map_or(token, hash);
+            let other = self.clients.iter().rev().filter_map(|client| client.view.as_ref());
+            let mut other = other.filter(|view| view.room == request.room).map(|view| view.token);
+            token = other.next().map_or(token, hash);
         }
         match self.rooms.signal(clock, &id, &token, self.signals(numbers)) {
             Ok((fates, _)) => {
