@@ -233,8 +233,7 @@ impl World {
             RoomRefusal::TooFast(_) => return self.note("a sender is too fast"),
             RoomRefusal::SeqGap { .. } => return self.note("a number is missing"),
             RoomRefusal::Superseded => return self.note("a token is superseded"),
-            RoomRefusal::TargetFull => self.note("a target is full"),
-            RoomRefusal::NoTarget => (),
+            RoomRefusal::TargetFull | RoomRefusal::NoTarget => (),
             _other => return,
         }
         // The number is used up.

@@ -159,7 +159,6 @@ impl World {
             "webrtc.undelivered" => self.take_undelivered(client, body),
             "video.room.resync" => {
                 view.take_snapshot(body, seq, now);
-                self.note("a resync is told");
                 Ok(())
             }
             "video.lobby.admitted" => {
