@@ -5,6 +5,7 @@ mod accounts;
 mod bad_input;
 mod browser;
 mod call;
+mod call_quality;
 mod canary;
 mod channels;
 mod commands;

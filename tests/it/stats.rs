@@ -11,7 +11,7 @@ use crate::support::contract::{TOKEN, assert_refused, expect_nothing_more, json,
 use crate::support::{PATIENCE, Santral, deadline, post_json};
 
 /// Asks for stats until they say what they should.
-fn stats_when(santral: &Santral, is_reached: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn stats_when(santral: &Santral, is_reached: impl Fn(&Value) -> bool) -> Value {
     let end = deadline();
     loop {
         let stats = santral.get("/api/stats").json().expect("stats are JSON");
@@ -24,7 +24,7 @@ fn stats_when(santral: &Santral, is_reached: impl Fn(&Value) -> bool) -> Value {
 }
 
 /// Asks for metrics until they have this line.
-fn metrics_with(santral: &Santral, line: &str) -> String {
+pub(crate) fn metrics_with(santral: &Santral, line: &str) -> String {
     let end = deadline();
     loop {
         let text = santral.get("/metrics").text();

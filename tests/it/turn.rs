@@ -9,8 +9,12 @@ use santral::hub::Hub;
 use santral::service::ice;
 use santral_core::entry::Timestamp;
 use santral_testkit::coturn::{Coturn, Peers, Way};
+use santral_testkit::http::Request;
+use serde_json::{Value, json};
 
+use crate::call_quality::{Participant, room};
 use crate::docs::read;
+use crate::support::contract::text;
 
 const SECRET: &str = "9f2c4be1a07d5386e4f1b2c3d8a97065";
 
@@ -96,6 +100,35 @@ fn a_password_of_another_secret_name_or_time_opens_nothing() {
     assert!(!ask(&format!("{}:{participant}", end + 1), &password), "nobody lives longer by saying so");
     assert!(!ask(&format!("{end}:p_somebody_else"), &password));
     assert!(!ask(participant, SECRET));
+}
+
+/// A name and a password as the server gave them, and all that it gave.
+fn turn_of(servers: &Value) -> (String, String) {
+    let entries = servers["iceServers"].as_array().expect("a list");
+    let turn = entries.iter().find(|entry| entry["username"].is_string()).expect("a TURN entry");
+    (text(&turn["username"]), text(&turn["credential"]))
+}
+
+#[test]
+fn what_a_participant_is_given_opens_the_turn_server() {
+    let Some(coturn) = coturn(Peers::AsDeployed) else { return };
+    let urls = WAYS.map(|way| coturn.url(way)).join(",");
+    let settings = [("SANTRAL_TURN_URLS", urls.as_str()), ("SANTRAL_TURN_SECRET", SECRET)];
+    let santral = room(&settings, &json!({"relayOnly": true}));
+    let ada = Participant::join(&santral, "ada");
+    let asked = ada.send(&santral, Request::get("/api/webrtc/ice-servers?roomId=r"));
+    assert_eq!((asked.status, asked.header("cache-control")), (200, Some("no-store")), "{asked:?}");
+    let asked: Value = asked.json().expect("servers are JSON");
+    for servers in [&ada.joined, &asked] {
+        let (user, password) = turn_of(servers);
+        assert!(user.ends_with(&format!(":{}", ada.id)), "{user}");
+        let said = coturn.bind(IpAddr::from([10, 0, 0, 1]), &user, &password).expect("the client ends");
+        assert!(said.contains("Received relay addr"), "{said}\n{}", coturn.log());
+        assert_eq!(servers["iceServers"].as_array().map(Vec::len), Some(1), "no STUN where all is relayed: {servers}");
+    }
+    assert_eq!((&asked["ttlSec"], &asked["relayOnly"]), (&3600.into(), &true.into()));
+    assert!(asked["refreshAt"].is_string());
+    assert_eq!(santral.get("/api/webrtc/ice-servers?roomId=r").status, 401, "for participants only");
 }
 
 /// The first and the last address of each range of IANA's registries of special-purpose addresses, and what
