@@ -464,8 +464,10 @@ export class Call extends EventTarget {
     const { token } = this.#kept;
     const request = () => this.#line.request("signal", { roomId: this.#options.room, signals }, this.#kept.token);
     return request().catch(async (error) => {
+      // The seat is gone and nobody has said so: the answer to a resume does.
+      if (error.code === "not_joined") this.#enter();
       await this.#entering;
-      if (error.status !== 401 || token === this.#kept.token) throw error;
+      if (!STALE_TOKEN.includes(error.status) || token === this.#kept.token) throw error;
       return request();
     });
   }
