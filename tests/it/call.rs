@@ -13,6 +13,7 @@ use caller::Caller;
 mod caller;
 mod example;
 mod interop;
+mod relay;
 mod transports;
 
 #[test]

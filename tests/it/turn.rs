@@ -16,15 +16,15 @@ use crate::call_quality::{Participant, room};
 use crate::docs::read;
 use crate::support::contract::text;
 
-const SECRET: &str = "9f2c4be1a07d5386e4f1b2c3d8a97065";
+pub(crate) const SECRET: &str = "9f2c4be1a07d5386e4f1b2c3d8a97065";
 
 /// Of each of two clients.
 const MESSAGES: u32 = 25;
 
 const WAYS: [Way; 3] = [Way::Udp, Way::Tcp, Way::Tls];
 
-/// The TURN server as it is deployed; `None`, said loudly, without one.
-fn coturn(peers: Peers) -> Option<Coturn> {
+/// The TURN server as it is deployed, ready; `None`, said loudly, without one.
+pub(crate) fn coturn(peers: Peers) -> Option<Coturn> {
     let coturn = Coturn::start(&read("deploy/coturn/turnserver.conf"), SECRET, peers).expect("coturn starts")?;
     let (user, password) = handed_out(&config(&coturn, SECRET), Duration::ZERO);
     coturn.wait_until_taken(&user, &password).expect("what Santral hands out is taken");
