@@ -44,6 +44,8 @@ export class Call extends EventTarget {
   #ice = { iceServers: [], relayOnly: false };
   #advice = null;
   #roomSeq = 0;
+  // Whether events are to be passed over until those that were missed are sent again.
+  #awaitsReplay = false;
   #epoch = null;
   // A join or resume that is under way, whether another has to follow, and what was heard meanwhile.
   #entering = null;
@@ -219,7 +221,7 @@ export class Call extends EventTarget {
 
   #receive(name, data) {
     switch (name) {
-      case "hello": return this.#onHello();
+      case "hello": return this.#onHello(data);
       case "down": return this.#onDown();
       case "gap": return data.reason === "inbox" ? this.#enter() : undefined;
       case "bye": return data.reconnect === false ? this.#finish({ reason: data.name, detail: data.reason }) : undefined;
@@ -232,8 +234,10 @@ export class Call extends EventTarget {
   }
 
   /** The stream has begun, or begun anew. Whether the server still knows the seat is asked each time; that is cheap. */
-  #onHello() {
+  #onHello({ recovered }) {
     this.#isLineUp = true;
+    // Of a stream that is over; whatever of it is missing is sent again.
+    if (!recovered) this.#held = [];
     this.#outbox.resume();
     return this.#enter();
   }
@@ -245,6 +249,9 @@ export class Call extends EventTarget {
 
   #handle(name, data) {
     if (name === "video.room.resync") return this.#takeSnapshot(data);
+    // Of what came before, some may be missing in between: all of it is sent again behind this.
+    if (name === "video.room.replay") this.#awaitsReplay = false;
+    if (this.#awaitsReplay) return undefined;
     // Come in: everything that is to be known stands in the answer to the token.
     if (name === "video.lobby.admitted") return this.#enter();
     if (this.#epoch !== null && data.epoch !== this.#epoch) return this.#enter();
@@ -344,6 +351,7 @@ export class Call extends EventTarget {
     this.#setAdvice(answer.advice);
     // Without a resync all that was missed comes as events.
     if (this.#isFresh || answer.resync) this.#takeSnapshot(answer);
+    else this.#awaitsReplay = answer.already;
     this.#isFresh = false;
     this.#setState("joined");
     this.#timers.stats ||= setInterval(() => this.#reportStats(), STATS_MS);
@@ -354,6 +362,7 @@ export class Call extends EventTarget {
   /** Takes the room as it is, and begins anew with everybody to whom nothing flows. */
   #takeSnapshot({ room, participants, roomSeq, epoch }) {
     this.room = room;
+    this.#awaitsReplay = false;
     this.#roomSeq = roomSeq;
     this.#epoch = epoch;
     this.#roster.take(participants);
@@ -580,6 +589,7 @@ export class Call extends EventTarget {
 
   #forgetSeat() {
     this.#isFresh = true;
+    this.#awaitsReplay = false;
     this.#roomSeq = 0;
     this.#epoch = null;
     this.#kept = { session: this.#kept.session, token: null };
