@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `room`, `seat`, `settings` | one room, one participant, what a room is set to |
 //! | `join`, `people`, `signals` | what people do: come in, steer, signal |
+//! | `signal_form` | what a request with signals must look like |
 //! | `uplink`, `outbox` | what one participant sends, and what it is told, in order |
 //! | `registry`, `requests`, `restore` | all rooms of a node, who asks what of which, how they come back |
 //! | `links`, `timers` | what their lines and the clock do |
@@ -31,6 +32,7 @@ mod restore;
 mod room;
 mod seat;
 mod settings;
+mod signal_form;
 mod signals;
 #[cfg(test)]
 mod tests;
@@ -49,6 +51,7 @@ pub use registry::{Created, NewRoom, Rooms, RoomsLimits};
 pub use restore::Saved;
 pub use seat::Visitor;
 pub use settings::{MoreSettings, RoomSettings, SettingsChange};
+pub use signal_form::{SignalFault, checked as checked_signals};
 pub use signals::{Signal, Target};
 
 use crate::entry::Timestamp;

@@ -24,7 +24,6 @@ mod tokens;
 
 pub use listing::RoomQuery;
 pub use rooms::{Made, Seen};
-pub use signals::checked as checked_signals;
 pub use tokens::RoomToken;
 
 use std::num::NonZeroU32;

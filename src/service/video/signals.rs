@@ -1,16 +1,8 @@
-//! Signals: their form is checked here, who may send which to whom in the room.
+//! Signals, on their way into the room, which knows who may send which to whom.
 
-use std::sync::Arc;
-
-use serde_json::value::RawValue;
-
-use santral_core::json;
-use santral_core::limits::{
-    NEGOTIATION_ID_BYTES_MAX, SIGNAL_BYTES_MAX, SIGNAL_DEPTH_MAX, SIGNAL_TARGETS_MAX, SIGNALS_MAX,
-};
 use santral_core::names::SessionToken;
-use santral_core::rooms::{ParticipantId, RoomRefusal, Signal as CoreSignal, Target};
-use santral_schema::signal::{Signal, SignalAnswer, SignalRequest, SignalTo, SignalType};
+use santral_core::rooms::{RoomRefusal, SignalFault, checked_signals};
+use santral_schema::signal::{SignalAnswer, SignalRequest};
 
 use super::{Guest, RoomToken, VideoRooms, known};
 use crate::service::Refusal;
@@ -22,7 +14,7 @@ impl VideoRooms {
     /// [`Refusal`]; then none was passed on.
     pub async fn signal(&self, guest: &Guest<'_>, request: SignalRequest) -> Result<SignalAnswer, Refusal> {
         let Some(RoomToken::Participant(token)) = guest.token else { return Err(RoomRefusal::BadToken.into()) };
-        let (room, signals) = checked(request)?;
+        let (room, signals) = checked_signals(request)?;
         let id = known(&room)?;
         let sent = self.ask(move |rooms, clock| rooms.signal(clock, &id, &token, signals)).await;
         sent.map(|(accepted, last_seq)| SignalAnswer { accepted, last_seq })
@@ -33,7 +25,7 @@ impl VideoRooms {
     /// # Errors
     /// [`Refusal`].
     pub async fn signal_from(&self, session: &SessionToken, request: SignalRequest) -> Result<SignalAnswer, Refusal> {
-        let (room, signals) = checked(request)?;
+        let (room, signals) = checked_signals(request)?;
         let (id, session) = (known(&room)?, session.clone());
         let sent = self.ask(move |rooms, clock| {
             let token = rooms.token_of(&id, &session)?;
@@ -43,165 +35,12 @@ impl VideoRooms {
     }
 }
 
-/// The room of a request, and its signals, whose form is right.
-///
-/// # Errors
-/// [`Refusal`] for the first that is wrong.
-pub fn checked(request: SignalRequest) -> Result<(String, Vec<CoreSignal>), Refusal> {
-    let SignalRequest { room_id, signals, seq, to, kind, negotiation_id, from, data } = request;
-    let is_flat =
-        seq.is_some() || to.is_some() || kind.is_some() || negotiation_id.is_some() || from.is_some() || data.is_some();
-    let signals = match (signals, to, kind) {
-        (Some(_), _, _) if is_flat => {
-            return Err(Refusal::Field("send `signals`, or the fields of one signal, not both"));
-        }
-        (Some(signals), _, _) => signals,
-        (None, Some(to), Some(kind)) => vec![Signal { seq, to, kind, negotiation_id, from, data }],
-        (None, _, _) => return Err(Refusal::Field("`to` or `type` is missing, or `signals`")),
-    };
-    if signals.is_empty() {
-        return Err(Refusal::Field("`signals` is empty"));
-    }
-    if signals.len() > SIGNALS_MAX {
-        return Err(Refusal::SignalTooLarge("more than 64 signals stand in one request"));
-    }
-    Ok((room_id, signals.into_iter().map(signal).collect::<Result<_, _>>()?))
-}
-
-fn signal(signal: Signal) -> Result<CoreSignal, Refusal> {
-    let Signal { seq, to, kind, negotiation_id, from, data } = signal;
-    if seq.is_some_and(|seq| seq == 0 || seq > SEQ_MAX) {
-        return Err(Refusal::Field("`seq` counts from 1 to 2^53-1"));
-    }
-    if negotiation_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > NEGOTIATION_ID_BYTES_MAX) {
-        return Err(Refusal::Field("`negotiationId` has 1 to 64 bytes"));
-    }
-    let target = target(&to)?;
-    let data = match data {
-        Some(data) => data,
-        None if needs_data(kind) => return Err(Refusal::Field("a signal of this type has `data`")),
-        None => RawValue::from_string("{}".to_owned()).expect("an empty object is JSON"),
-    };
-    check_data(kind, &data)?;
-    Ok(CoreSignal { seq, target, to, kind, negotiation: negotiation_id.map(Arc::from), from, data })
-}
-
-/// Greatest number that every JSON reader keeps (RFC 8259, section 6).
-const SEQ_MAX: u64 = (1 << 53) - 1;
-
-fn target(to: &SignalTo) -> Result<Target, Refusal> {
-    let parse = |text: &String| ParticipantId::parse(text).map_err(|_| Refusal::from(RoomRefusal::NoTarget));
-    match to {
-        SignalTo::One(text) if text == "*" => Ok(Target::Others),
-        SignalTo::One(text) => Ok(Target::These(vec![parse(text)?])),
-        SignalTo::Several(texts) if texts.is_empty() || texts.len() > SIGNAL_TARGETS_MAX => {
-            Err(Refusal::Field("`to` names 1 to 16 participants"))
-        }
-        SignalTo::Several(texts) => {
-            let mut ids = texts.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-            // Whoever is named twice gets it once.
-            ids.sort_unstable();
-            ids.dedup();
-            Ok(Target::These(ids))
-        }
-    }
-}
-
-fn needs_data(kind: SignalType) -> bool {
-    match kind {
-        SignalType::Offer
-        | SignalType::Answer
-        | SignalType::Pranswer
-        | SignalType::Candidate
-        | SignalType::Candidates
-        | SignalType::Custom => true,
-        SignalType::Rollback | SignalType::EndOfCandidates | SignalType::Renegotiate | SignalType::Bye => false,
-    }
-}
-
-fn check_data(kind: SignalType, data: &RawValue) -> Result<(), Refusal> {
-    let text = data.get();
-    if text.len() > SIGNAL_BYTES_MAX {
-        return Err(Refusal::SignalTooLarge("the data of one signal has more than 65536 bytes"));
-    }
-    if !text.starts_with(['{', '[']) {
-        return Err(Refusal::Field("`data` is an object or an array"));
-    }
-    if json::nests_deeper_than(text, SIGNAL_DEPTH_MAX) {
-        return Err(Refusal::Field("`data` nests deeper than 8 levels"));
-    }
-    let is_description = matches!(kind, SignalType::Offer | SignalType::Answer | SignalType::Pranswer);
-    if is_description && !has_sdp(text) {
-        return Err(Refusal::Field("`data` of an offer or an answer has a text `sdp`"));
-    }
-    Ok(())
-}
-
-fn has_sdp(text: &str) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Description {
-        #[expect(dead_code, reason = "only its type is of interest")]
-        sdp: String,
-    }
-    // serde would take an array of the fields' values as well.
-    text.starts_with('{') && serde_json::from_str::<Description>(text).is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(json: &str) -> Option<Refusal> {
-        checked(serde_json::from_str(json).expect("the test's bodies have fields that are known")).err()
-    }
-
-    #[test]
-    fn a_flat_signal_is_a_batch_of_one() {
-        let flat = r#"{"roomId":"r","to":"p_1","type":"offer","data":{"sdp":"v=0"},"seq":4}"#;
-        let (room, signals) = checked(serde_json::from_str(flat).expect("JSON")).expect("good");
-        assert_eq!((room.as_str(), signals.len(), signals[0].seq), ("r", 1, Some(4)));
-        assert_eq!(signals[0].data.get(), r#"{"sdp":"v=0"}"#);
-    }
-
-    #[test]
-    fn bounds_are_where_they_are_said_to_be() {
-        let custom = |data: &str| format!(r#"{{"roomId":"r","to":"p_1","type":"custom","data":{data}}}"#);
-        let of_bytes = |bytes: usize| custom(&format!("[\"{}\"]", "x".repeat(bytes - 4)));
-        assert_eq!(refusal(&of_bytes(SIGNAL_BYTES_MAX)), None);
-        assert!(matches!(refusal(&of_bytes(SIGNAL_BYTES_MAX + 1)), Some(Refusal::SignalTooLarge(_))));
-        let deep = |levels: usize| custom(&format!("{}{}", "[".repeat(levels), "]".repeat(levels)));
-        assert_eq!(refusal(&deep(8)), None);
-        assert!(matches!(refusal(&deep(9)), Some(Refusal::Field(_))));
-        let one = r#"{"to":"p_1","type":"bye"}"#;
-        let many = |count: usize| format!(r#"{{"roomId":"r","signals":[{}]}}"#, vec![one; count].join(","));
-        assert_eq!(refusal(&many(64)), None);
-        assert!(matches!(refusal(&many(65)), Some(Refusal::SignalTooLarge(_))));
-        assert!(matches!(refusal(&many(0)), Some(Refusal::Field(_))));
-        let to = |count: usize| format!(r#"{{"roomId":"r","to":[{}],"type":"bye"}}"#, vec![r#""p""#; count].join(","));
-        assert_eq!(refusal(&to(16)), None);
-        assert!(matches!(refusal(&to(17)), Some(Refusal::Field(_))));
-    }
-
-    #[test]
-    fn forms_that_are_wrong_are_told_of() {
-        for bad in [
-            r#"{"roomId":"r"}"#,
-            r#"{"roomId":"r","to":"p"}"#,
-            r#"{"roomId":"r","signals":[{"to":"p","type":"bye"}],"to":"p"}"#,
-            r#"{"roomId":"r","to":"p","type":"offer"}"#,
-            r#"{"roomId":"r","to":"p","type":"offer","data":{"sdp":1}}"#,
-            r#"{"roomId":"r","to":"p","type":"answer","data":["v=0"]}"#,
-            r#"{"roomId":"r","to":"p","type":"custom","data":"text"}"#,
-            r#"{"roomId":"r","to":"p","type":"bye","seq":0}"#,
-            r#"{"roomId":"r","to":"p","type":"bye","seq":9007199254740992}"#,
-            r#"{"roomId":"r","to":"p","type":"bye","negotiationId":""}"#,
-            r#"{"roomId":"r","to":[],"type":"bye"}"#,
-        ] {
-            assert!(matches!(refusal(bad), Some(Refusal::Field(_))), "{bad}");
-        }
-        assert_eq!(refusal(r#"{"roomId":"r","to":"a b","type":"bye"}"#), Some(RoomRefusal::NoTarget.into()));
-        for unknown in [r#"{"roomId":"r","target":"p","type":"bye"}"#, r#"{"roomId":"r","signals":[{"tо":"p"}]}"#] {
-            assert!(serde_json::from_str::<SignalRequest>(unknown).is_err(), "{unknown}");
+impl From<SignalFault> for Refusal {
+    fn from(fault: SignalFault) -> Self {
+        match fault {
+            SignalFault::Field(complaint) => Self::Field(complaint),
+            SignalFault::TooLarge(complaint) => Self::SignalTooLarge(complaint),
+            SignalFault::Target(refusal) => Self::Room(refusal),
         }
     }
 }
