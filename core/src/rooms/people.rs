@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use santral_schema::call_quality::CallScore;
 use santral_schema::video::{CloseReason, HostPolicy, LeaveReason, Media, MediaChange, ParticipantRole, Permissions};
 
 use super::effect::{Clock, Dead, Effect, Effects, NewsKind, Record};
@@ -345,6 +346,18 @@ impl Room {
             (true, false) => Audience::Members,
         };
         self.tell(audience, "video.participant.updated", body);
+    }
+
+    /// Tells everybody how the call of somebody goes.
+    pub(super) fn tell_of_quality(&mut self, out: &mut Effects, index: usize, score: CallScore) {
+        let seat = &mut self.seats[index];
+        // What is shown of somebody is what everybody was told.
+        seat.quality = Some(score.name().into());
+        let body = serde_json::json!({ "participantId": seat.id.as_str(), "score": score.name() });
+        if score >= CallScore::Poor {
+            self.happened(out, NewsKind::QualityPoor, Some(&self.seats[index]));
+        }
+        self.tell(Audience::Members, "video.quality", body);
     }
 
     pub(super) fn record_person(&self, out: &mut Effects, index: usize) {

@@ -1,6 +1,5 @@
 //! What participants ask of their room, each request at its room.
 
-use santral_schema::call_quality::CallScore;
 use santral_schema::participants::Participant;
 use santral_schema::signal::SignalFate;
 use santral_schema::video::{CloseReason, LeaveReason};
@@ -202,14 +201,10 @@ impl Rooms {
             }
             seat.silent_from = Some(clock.now + SIGN_OF_LIFE);
             let observation = seat.quality_watch.observe(report, clock.now);
-            seat.quality = observation.score.map(|score| score.name().into());
-            let Some(score) = observation.event else { return Ok(observation) };
-            let body = serde_json::json!({ "participantId": seat.id.as_str(), "score": score.name() });
-            if score >= CallScore::Poor {
-                room.happened(out, NewsKind::QualityPoor, Some(&room.seats[index]));
+            if let Some(score) = observation.event {
+                room.tell_of_quality(out, index, score);
+                room.flush(out);
             }
-            room.tell(super::room::Audience::Members, "video.quality", body);
-            room.flush(out);
             Ok(observation)
         })
     }

@@ -173,6 +173,7 @@ impl Seat {
         let waits = (!self.is_admitted).then_some(self.waits_until);
         let silent = self.silent_from.filter(|_| self.is_up());
         let ice = self.ice_due.filter(|_| self.is_up());
-        [down, waits, silent, ice, self.uplink.deadline()].into_iter().flatten().min()
+        let quality = self.quality_watch.due().filter(|_| self.is_admitted);
+        [down, waits, silent, ice, quality, self.uplink.deadline()].into_iter().flatten().min()
     }
 }

@@ -48,6 +48,9 @@ impl Room {
             if self.seats[index].uplink.deadline().is_some_and(|deadline| deadline <= now) {
                 self.give_up_parked(index);
             }
+            if let Some(score) = self.seats[index].quality_watch.poll(now).filter(|_| self.seats[index].is_admitted) {
+                self.tell_of_quality(out, index, score);
+            }
             if self.seats[index].ice_due.is_some_and(|due| due <= now) && self.seats[index].is_up() {
                 self.refresh_ice(clock, index, ice);
             }
