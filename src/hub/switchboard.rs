@@ -145,7 +145,8 @@ impl SwitchboardInbox {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let Self { calls, news, shared } = self;
         let shipped = FuturesUnordered::new();
-        let operator = Operator { rooms, hub: Arc::clone(hub), observer, calls, news, shared, shipped };
+        let (hub, astray) = (Arc::clone(hub), Vec::new());
+        let operator = Operator { rooms, hub, observer, calls, news, shared, shipped, astray };
         runtime.block_on(operator.run());
         Ok(())
     }
@@ -161,6 +162,8 @@ struct Operator<O> {
     shared: Arc<Shared>,
     /// Mails of which the shards have not said yet what became of them; as many as their mailboxes hold.
     shipped: FuturesUnordered<oneshot::Receiver<Vec<Outcome>>>,
+    /// Sessions that were not where they were looked for.
+    astray: Vec<SessionToken>,
 }
 
 impl<O: RoomObserver> Operator<O> {
@@ -179,6 +182,7 @@ impl<O: RoomObserver> Operator<O> {
                 () = tokio::time::sleep(pause) => (),
             }
             self.take_more();
+            self.look_for_astray().await;
             if self.shared.missed_news.swap(false, Ordering::AcqRel) {
                 self.look_for_links().await;
             }
@@ -221,9 +225,22 @@ impl<O: RoomObserver> Operator<O> {
         let clock = self.clock();
         for outcome in outcomes {
             self.rooms.delivered(clock, &outcome.parcel, outcome.arrived_at.is_some());
+            if outcome.arrived_at.is_none() {
+                self.astray.push(outcome.sent_to.session);
+                continue;
+            }
             // The session has another connection than the rooms have heard of.
             if let Some(connection) = outcome.arrived_at.filter(|found| *found != outcome.sent_to.connection) {
                 self.rooms.link_up(&Place { connection, ..outcome.sent_to });
+            }
+        }
+    }
+
+    /// A session may have moved before anybody watched it, and then nobody tells where it is.
+    async fn look_for_astray(&mut self) {
+        for session in std::mem::take(&mut self.astray) {
+            if let Some(place) = self.hub.place_of_watched(&session).await {
+                self.rooms.link_up(&place);
             }
         }
     }
