@@ -133,7 +133,10 @@ impl World {
                 let sender = self.view_of(&sent.sender);
                 let is_sender_told =
                     sender.is_none_or(|sender| sender.epoch != sent.epoch || sender.base_at >= sent.at);
-                is_sender_told || view.epoch != sent.epoch || view.base_at >= sent.at
+                is_sender_told
+                    || view.epoch != sent.epoch
+                    || view.base_at >= sent.at
+                    || self.is_superseded(sent, target)
             }
         };
         require(is_told, &format!("INV-10: signal {number} has reached {target}: {sent:?}, base {}", view.base))
@@ -147,7 +150,12 @@ impl World {
                 && later.sender == sent.sender
                 && later.targets.iter().any(|id| id == target)
                 && later.negotiation != sent.negotiation
-                && matches!((&later.fate, &sent.fate), (Fate::Accepted(later), Fate::Accepted(own)) if later > own)
+                && match (&later.fate, &sent.fate) {
+                    (Fate::Accepted(later), Fate::Accepted(own)) => later > own,
+                    // Of one that waited for others nobody was told where it stands but by its number.
+                    (Fate::Accepted(_) | Fate::Parked, Fate::Parked) => later.seq > sent.seq,
+                    (_, _) => false,
+                }
         };
         is_candidate && self.facts.sent.values().any(supersedes)
     }

@@ -212,7 +212,8 @@ impl World {
             }
         }
         self.still = true;
-        self.run_until(self.now + 3 * SECOND)?;
+        // A score that changed is told up to five seconds later.
+        self.run_until(self.now + 8 * SECOND)?;
         self.check_at_rest()?;
         self.close_everything()?;
         self.run_until(self.now + 3 * SECOND)?;
