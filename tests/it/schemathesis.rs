@@ -38,8 +38,12 @@ const SESSION: &str = "schemathesis-0123456789abc";
 /// The channel that everybody here has all rights to.
 const CHANNEL: &str = "public:42";
 
+/// A video room with somebody in it.
+const ROOM: &str = "meeting-123";
+
 /// Everybody has something to do, strangers may register, and no limit but those of the operations stands in the way.
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 13] = [
+    ("SANTRAL_ANONYMOUS_ROOMS", "*"),
     ("SANTRAL_ANONYMOUS_SUBSCRIBE", "public:*"),
     ("SANTRAL_ANONYMOUS_PUBLISH", "public:*"),
     ("SANTRAL_ANONYMOUS_PRESENCE", "public:*"),
@@ -143,6 +147,8 @@ struct Things {
     key: String,
     /// Two connections: one is read, the other is ended.
     connections: [String; 2],
+    /// Somebody in the room [`ROOM`].
+    participant: String,
     /// Keep the connections.
     _streams: [SseClient; 2],
 }
@@ -152,12 +158,16 @@ impl Things {
         let authorization = format!("Bearer {}", admin.access);
         let message = format!(r#"{{"channel":"{CHANNEL}","data":{{"order":42}}}}"#);
         let [one, two] = [(); 2].map(|()| santral.greet("/api/events", &[("Authorization", &authorization)]));
+        santral.make_room(Some(&admin.access), &serde_json::json!({ "roomId": ROOM, "name": "Team Standup" }));
+        let join = serde_json::json!({ "session": one.2["session"] });
+        let joined = santral.call("POST", &format!("/api/video/rooms/{ROOM}/join"), Some(&admin.access), &join);
         Self {
             position: id_of(&santral.ask("POST", "/api/publish", Some(&admin.access), Some(&message))),
             somebody: santral.enrol(admin, "somebody", "user").id,
             visitor: santral.enrol(admin, "visitor", "user"),
             key: santral.api_key(admin, r#"{"name":"spare"}"#).1,
             connections: [text(&one.2["connection"]), text(&two.2["connection"])],
+            participant: text(&json(&joined.text())["participant"]["participantId"]),
             _streams: [one.0, two.0],
         }
     }
@@ -179,8 +189,10 @@ impl Things {
     }
 
     /// Operations with the parameters that lead somewhere.
-    fn known(&self) -> [(&'static str, String); 11] {
-        let Self { position, somebody, key, connections, .. } = self;
+    fn known(&self) -> [(&'static str, String); 20] {
+        let Self { position, somebody, key, connections, participant, .. } = self;
+        let room = format!(r#""path.id" = "{ROOM}""#);
+        let person = format!(r#"{room}, "path.participant" = "{participant}""#);
         [
             ("runCommand", format!(r#""path.session" = "{SESSION}""#)),
             ("readHistory", format!(r#""path.channel" = "{CHANNEL}", "query.since" = "{position}""#)),
@@ -193,6 +205,15 @@ impl Things {
             ("refresh", drawn("body.refreshToken", "refreshToken")),
             ("changeUser", format!(r#""path.id" = "{somebody}""#)),
             ("revokeKey", format!(r#""path.id" = "{key}""#)),
+            ("readVideoRoom", room.clone()),
+            ("changeVideoRoom", room.clone()),
+            ("joinVideoRoom", format!(r#"{room}, "body.session" = "{SESSION}""#)),
+            ("leaveVideoRoom", room.clone()),
+            ("decideLobby", room.clone()),
+            ("transferHost", format!(r#"{room}, "body.participantId" = "{participant}""#)),
+            ("inviteToVideoRoom", room),
+            ("changeParticipant", person.clone()),
+            ("removeParticipant", person),
         ]
     }
 
