@@ -360,12 +360,12 @@ export class Call extends EventTarget {
   }
 
   /** Takes the room as it is, and begins anew with everybody to whom nothing flows. */
-  #takeSnapshot({ room, participants, roomSeq, epoch }) {
+  #takeSnapshot({ room, participants, waiting = [], roomSeq, epoch }) {
     this.room = room;
     this.#awaitsReplay = false;
     this.#roomSeq = roomSeq;
     this.#epoch = epoch;
-    this.#roster.take(participants);
+    this.#roster.take([...participants, ...waiting]);
     for (const id of this.#peers.keys()) if (!this.#roster.get(id)) this.#drop(id);
     for (const other of this.participants) {
       const peer = this.#peer(other);

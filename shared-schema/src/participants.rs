@@ -171,6 +171,10 @@ pub struct Inside {
     pub room: Room,
     /// The others. The newcomer offers to each of them.
     pub participants: Vec<Participant>,
+    /// Who waits to be let in; for the host and moderators.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<Participant>>", optional)]
+    pub waiting: Vec<Participant>,
     /// Number of the room's last event.
     #[ts(type = "number")]
     pub room_seq: u64,

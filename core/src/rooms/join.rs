@@ -92,6 +92,8 @@ pub struct Joined {
     pub room: RoomView,
     /// The others; empty for who waits.
     pub participants: Vec<Participant>,
+    /// Who waits, for the host and moderators.
+    pub waiting: Vec<Participant>,
     /// Number of the room's last event.
     pub room_seq: u64,
     /// Number of their last signal.
@@ -374,6 +376,7 @@ impl Room {
             resync,
             room: self.view(),
             participants,
+            waiting: self.waiting_for(&seat.id),
             room_seq: self.seq,
             last_seq: seat.uplink.last_seq(),
         }

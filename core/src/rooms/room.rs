@@ -235,7 +235,15 @@ impl Room {
 
     fn snapshot_for(&self, index: usize) -> Value {
         let own = &self.seats[index].id;
-        serde_json::json!({ "room": self.view(), "participants": self.others(own) })
+        serde_json::json!({
+            "room": self.view(), "participants": self.others(own), "waiting": self.waiting_for(own),
+        })
+    }
+
+    /// Who waits, where this one may let them in.
+    pub(super) fn waiting_for(&self, own: &ParticipantId) -> Vec<santral_schema::participants::Participant> {
+        let moderates = self.seats.iter().any(|seat| seat.id == *own && seat.moderates());
+        self.seats.iter().filter(|seat| moderates && !seat.is_admitted).map(Seat::view).collect()
     }
 
     /// Everybody who is in but this one.

@@ -356,6 +356,17 @@ fn the_lobby_opens_with_the_host() {
 }
 
 #[test]
+fn a_host_who_comes_later_finds_who_has_knocked() {
+    let mut stage = Stage::new(|settings| settings.lobby = LobbyMode::On);
+    let (b, _) = stage.join("b").expect("waits");
+    let mut host = stage.ask("a");
+    host.host_token = Some(TokenHash(HOST));
+    let (a, _) = stage.join_as(host).expect("in");
+    assert_eq!(a.waiting.iter().map(|one| &one.participant_id).collect::<Vec<_>>(), [&b.participant.participant_id]);
+    assert!(b.waiting.is_empty(), "who waits moderates nobody");
+}
+
+#[test]
 fn a_restart_keeps_everybody_for_their_grace() {
     let mut stage = Stage::new(|_| ());
     let mut host = stage.ask("a");

@@ -151,7 +151,7 @@ impl VideoRooms {
     }
 
     fn answer(&self, joined: Joined, token: String) -> JoinAnswer {
-        let Joined { participant, already, resync, room, participants, room_seq, last_seq } = joined;
+        let Joined { participant, already, resync, room, participants, waiting, room_seq, last_seq } = joined;
         if participant.state == ParticipantState::Lobby {
             return JoinAnswer { status: JoinStatus::Lobby, participant, token, inside: None };
         }
@@ -172,6 +172,7 @@ impl VideoRooms {
             advice: santral_core::call_quality::advice(participants.len() + 1),
             room,
             participants,
+            waiting,
         };
         JoinAnswer { status: JoinStatus::Joined, participant, token, inside: Some(inside) }
     }
