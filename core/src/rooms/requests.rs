@@ -5,7 +5,7 @@ use santral_schema::signal::SignalFate;
 use santral_schema::video::{CloseReason, LeaveReason};
 
 use super::IceOffer;
-use super::effect::{Clock, Dead, NewsKind};
+use super::effect::{Clock, Dead};
 use super::ids::{ParticipantId, RoomId, TokenHash};
 use super::join::{Door, Join, Joined};
 use super::people::{Actor, PersonChange, Waiting};
