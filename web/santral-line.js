@@ -7,9 +7,9 @@
 // Every event of rooms and signals. An EventSource hears an event with a name only if it is asked to.
 const EVENTS = [
   "video.participant.joined", "video.participant.updated", "video.participant.left", "video.room.updated",
-  "video.room.closed", "video.room.expiring", "video.room.replay", "video.room.resync", "video.lobby.waiting", "video.lobby.admitted",
-  "video.lobby.denied", "video.host.changed", "video.moderation", "video.quality", "video.advice",
-  "webrtc.signal", "webrtc.undelivered", "webrtc.ice-servers",
+  "video.room.closed", "video.room.expiring", "video.room.replay", "video.room.resync", "video.lobby.waiting",
+  "video.lobby.admitted", "video.lobby.denied", "video.host.changed", "video.moderation", "video.quality",
+  "video.advice", "webrtc.signal", "webrtc.undelivered", "webrtc.ice-servers",
 ];
 
 // An answer that has not come by then does not come, in milliseconds.
