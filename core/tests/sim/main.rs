@@ -42,7 +42,7 @@ fn twenty_thousand_seeds_hold_every_invariant() {
         return;
     }
     let from = seeds::number("SANTRAL_SIM_FROM").unwrap_or(0);
-    if let Some((seed, violation)) = seeds::play_many(from, seeds::count(), |seed| play(seed, None)) {
+    if let Some((seed, violation)) = seeds::play_many(from, seeds::count(20_000), |seed| play(seed, None)) {
         panic!("{violation}\nrepeat with: SANTRAL_SIM_SEED={seed} cargo test -p santral-core --test sim twenty");
     }
 }

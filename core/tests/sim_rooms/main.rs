@@ -48,7 +48,7 @@ fn a_room_keeps_its_seats_and_its_signals_whatever_happens() {
         return;
     }
     let from = seeds::number("SANTRAL_SIM_FROM").unwrap_or(0);
-    if let Some((seed, violation)) = seeds::play_many(from, seeds::count(), |seed| play(seed, None)) {
+    if let Some((seed, violation)) = seeds::play_many(from, seeds::count(2_000), |seed| play(seed, None)) {
         panic!("{violation}\nrepeat with: SANTRAL_SIM_SEED={seed} cargo test -p santral-core --test sim_rooms keeps");
     }
 }

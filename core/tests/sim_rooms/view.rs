@@ -190,7 +190,10 @@ impl World {
         require(sent.is_broadcast || sent.targets.contains(&view.id), "a signal is for who gets it")?;
         require(!view.is_waiting, "nobody in the lobby gets signals")?;
         require(view.roster.contains_key(&from), "a sender is in before its first signal and after its last")?;
-        require(sent.handled_by.insert(view.id.clone()), "a signal comes once")?;
+        // A restart forgets which signals have come: one whose answer it took is sent, and passed on, again.
+        let is_first = sent.handled_by.insert(format!("{} in {}", view.id, view.epoch));
+        sent.handled_by.insert(view.id.clone());
+        require(is_first, "a signal comes once")?;
         if let Some(seq) = sent.seq {
             let last = view.last_from.insert(from, seq).unwrap_or(0);
             require(last < seq, "signals of one sender come in the order of their numbers")?;

@@ -46,7 +46,7 @@ fn socket_io_clients_get_what_they_must_whatever_the_network_does() {
         return;
     }
     let from = seeds::number("SANTRAL_SIM_FROM").unwrap_or(0);
-    if let Some((seed, violation)) = seeds::play_many(from, seeds::count(), |seed| play(seed, None)) {
+    if let Some((seed, violation)) = seeds::play_many(from, seeds::count(20_000), |seed| play(seed, None)) {
         panic!("{violation}\nrepeat with: SANTRAL_SIM_SEED={seed} cargo test -p santral-core --test sim_socketio must");
     }
 }
