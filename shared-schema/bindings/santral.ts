@@ -2924,7 +2924,7 @@ export type InvitationRequest = {
      */
     ttlSec?: number,
     /**
-     * How many may come in with it; without limit if it is left out.
+     * How many may come in with it, at most 10,000; without limit if it is left out.
      */
     maxUses?: number,
 };

@@ -22,7 +22,7 @@ pub struct InvitationRequest {
     pub permissions: Option<Permissions>,
     /// Seconds for which it is good, 60 to 2,592,000; a day if it is left out.
     pub ttl_sec: Option<u32>,
-    /// How many may come in with it; without limit if it is left out.
+    /// How many may come in with it, at most 10,000; without limit if it is left out.
     pub max_uses: Option<u32>,
 }
 

@@ -158,3 +158,6 @@ pub const ROOM_GRACE: Duration = Duration::from_secs(20);
 
 /// Largest body of a request about a room, in bytes.
 pub const ROOM_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// How many may come in with an invitation that is for so many.
+pub const INVITATION_USES: std::ops::RangeInclusive<u32> = 1..=10_000;

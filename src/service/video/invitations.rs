@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use santral_core::entry::Timestamp;
-use santral_core::limits::{INVITATION_SECONDS, INVITATION_SECONDS_DEFAULT};
+use santral_core::limits::{INVITATION_SECONDS, INVITATION_SECONDS_DEFAULT, INVITATION_USES};
 use santral_schema::invitations::{CreatedInvitation, InvitationRequest};
 
 use super::{Guest, VideoRooms, form, known};
@@ -29,8 +29,8 @@ impl VideoRooms {
         if !INVITATION_SECONDS.contains(&seconds) {
             return Err(Refusal::Field("`ttlSec` is 60 to 2,592,000"));
         }
-        if request.max_uses == Some(0) {
-            return Err(Refusal::Field("`maxUses` is at least 1"));
+        if request.max_uses.is_some_and(|uses| !INVITATION_USES.contains(&uses)) {
+            return Err(Refusal::Field("`maxUses` is 1 to 10,000"));
         }
         let claims = InvitationClaims {
             room: id.to_string(),

@@ -7,8 +7,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use santral_core::limits::{
-    HOST_ID_BYTES_MAX, ROOM_DEPARTURE_TIMEOUT, ROOM_EMPTY_TIMEOUT, ROOM_GRACE, ROOM_PAGE_MAX, ROOM_SEATS_DEFAULT,
-    ROOM_SEATS_EASY,
+    HOST_ID_BYTES_MAX, PARTICIPANTS_MAX, ROOM_DEPARTURE_TIMEOUT, ROOM_EMPTY_TIMEOUT, ROOM_GRACE, ROOM_PAGE_MAX,
+    ROOM_SEATS_DEFAULT, ROOM_SEATS_EASY,
 };
 use santral_core::rooms::{
     Actor, Created, MoreSettings, NewRoom as CoreRoom, RoomId, RoomRefusal, RoomSettings, Rooms, SettingsChange,
@@ -301,6 +301,11 @@ fn settings_of(new: &NewRoom) -> Result<RoomSettings, Refusal> {
 fn change_of(change: RoomChange) -> Result<SettingsChange, Refusal> {
     if change.max_participants == Some(0) {
         return Err(Refusal::Field("`maxParticipants` is at least 1"));
+    }
+    // Before anybody compares versions: no room can be so large, whatever it is set to.
+    let limit = u32::try_from(PARTICIPANTS_MAX).unwrap_or(u32::MAX);
+    if change.max_participants.is_some_and(|seats| seats > limit) {
+        return Err(RoomRefusal::ExceedsMesh { limit }.into());
     }
     let span = |seconds: Option<u32>| seconds.map(|seconds| form::span(Some(seconds), ROOM_GRACE)).transpose();
     let metadata = change.metadata.as_ref().map(|metadata| form::metadata(metadata.as_deref())).transpose()?;
