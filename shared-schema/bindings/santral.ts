@@ -2687,6 +2687,10 @@ export type JoinAnswer = {
      */
     participants: Array<Participant>,
     /**
+     * Who waits to be let in; for the host and moderators.
+     */
+    waiting?: Array<Participant>,
+    /**
      * Number of the room's last event.
      */
     roomSeq: number,
@@ -2744,6 +2748,10 @@ export type Inside = {
      * The others. The newcomer offers to each of them.
      */
     participants: Array<Participant>,
+    /**
+     * Who waits to be let in; for the host and moderators.
+     */
+    waiting?: Array<Participant>,
     /**
      * Number of the room's last event.
      */

@@ -180,18 +180,18 @@ mod tests {
 
     #[test]
     fn an_invitation_says_what_it_was_given_until_it_ends() {
-        let door = authenticator("a-secret-of-the-tests-0123456789-abcdef");
+        let door = authenticator("K7v2Qp9sXw4mZr8tYb3nHc6jLd1fGa5e");
         let token = door.issue_invitation(&claims(), Duration::from_secs(60), NOW);
         assert_eq!(door.verify_invitation(&token, NOW), Ok(claims()));
         let later = Timestamp(NOW.0 + 60_000_000);
         assert_eq!(door.verify_invitation(&token, later), Err(AuthError::Expired));
-        let other = authenticator("another-secret-of-the-tests-0123456789");
+        let other = authenticator("Tn5wRk8xUe2cVb7mQj4hSz9gPd3yLf6a");
         assert_eq!(other.verify_invitation(&token, NOW), Err(AuthError::BadSignature));
     }
 
     #[test]
     fn an_invitation_is_no_login() {
-        let door = authenticator("a-secret-of-the-tests-0123456789-abcdef");
+        let door = authenticator("K7v2Qp9sXw4mZr8tYb3nHc6jLd1fGa5e");
         let token = door.issue_invitation(&claims(), Duration::from_secs(60), NOW);
         let presented = Presented { bearer: Some(&token), ..Presented::default() };
         assert_eq!(door.authenticate(&presented, NOW).err(), Some(AuthError::WrongType));
