@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::sqlite::SqliteConnection;
@@ -118,6 +119,8 @@ fn check_integrity(file: &Path) -> Result<(), String> {
         integrity_check: String,
     }
     let mut connection = SqliteConnection::establish(&file.display().to_string()).map_err(|error| error.to_string())?;
+    // A connection of the store that is just being closed may hold the file for a moment.
+    connection.batch_execute("PRAGMA busy_timeout = 10000").map_err(|error| error.to_string())?;
     let found: Found = diesel::sql_query("PRAGMA integrity_check(1)")
         .get_result(&mut connection)
         .map_err(|error| error.to_string())?;
