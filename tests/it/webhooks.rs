@@ -1,6 +1,7 @@
 //! Webhooks, with the real binary and a receiver that is slow, refuses, redirects or is down.
 
 mod receiver;
+mod rooms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
