@@ -165,9 +165,7 @@ impl World {
     }
 
     fn tell_link_up(&mut self, token: &str, place: Place) {
-        if self.bug != Some(Bug::LinkUpUntold) {
-            self.mail_rooms(format!("session {token}"), RoomsMail::LinkUp(place));
-        }
+        self.mail_rooms(format!("session {token}"), RoomsMail::LinkUp(place));
     }
 
     /// The link of a session is gone: that of a connection, or whichever is there.
