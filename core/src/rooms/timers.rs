@@ -8,6 +8,7 @@ use super::refusal::Decided;
 use super::registry::moment_of;
 use super::room::{Audience, Room};
 use super::seat::{Absence, Line, Seat};
+use crate::entry::Timestamp;
 use crate::limits::EXPIRY_WARNING;
 use crate::time::Moment;
 
@@ -30,8 +31,9 @@ impl Room {
         }
         if let Some(ends) = self.ends.filter(|ends| !self.is_warned && before(*ends) <= now) {
             self.is_warned = true;
-            let seconds = (ends - now).as_secs();
-            self.tell(Audience::Members, "video.room.expiring", serde_json::json!({ "inSec": seconds }));
+            let left = i64::try_from((ends - now).as_micros()).unwrap_or(i64::MAX);
+            let closes_at = Timestamp(clock.at.0.saturating_add(left)).to_rfc3339();
+            self.tell(Audience::Members, "video.room.expiring", serde_json::json!({ "closesAt": closes_at }));
         }
         self.end_waits(clock, out);
         if self.closed.is_some() {
